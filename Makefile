@@ -1,0 +1,57 @@
+# Every target brings up what it needs: uv through pip where it is missing, .venv, the locked packages.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+BIN := .venv/bin
+
+.PHONY: help setup demo test test-quick test-all lint format types bench lock docs clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.locked ## bring up .venv with the locked packages
+
+.tools/bin/uv:
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet uv
+
+.venv/.locked: requirements.lock pyproject.toml $(filter .tools/bin/uv,$(UV))
+	test -x $(BIN)/python || $(UV) venv --quiet --seed --python $(PYTHON) .venv
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+demo: setup ## train, register, deploy, ask, replace, roll back and clean up a credit model on this machine
+	$(BIN)/python examples/credit/demo.py
+
+test: setup ## one representative of each promise; prints what is left to test-all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -m "not slow" -n 2
+
+test-quick: setup ## the fast checks alone
+	$(BIN)/pytest -m "not slow and not thorough" -n 2
+
+test-all: setup ## everything, however long
+	$(BIN)/pytest -n 2
+
+lint: setup ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## let the formatter have its way
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: ## renew requirements.lock: versions and hashes, no addresses
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --extra serving --group dev --upgrade pyproject.toml -o requirements.lock
+
+clean: ## remove what make brought up
+	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,139 @@
+"""From a job's spec to everything that can be known without the platform: code, lock, inputs, identity.
+
+Reads files, packs what changed, sends nothing; so `plan` and `submit` see the same thing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mlinfra.contract.capabilities import needed_by_job, require
+from mlinfra.engine.identity import Work
+from mlinfra.package import Bundle, Lock, build_bundle, checkout, lock_requirements
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mlinfra.contract.adapter import Adapter
+    from mlinfra.contract.requests import Document
+    from mlinfra.engine.folders import Folders
+    from mlinfra.environment import Environment
+    from mlinfra.spec import JobSpec, ModelSpec
+
+
+@dataclass(frozen=True)
+class LocalInput:
+    """A file or folder of this machine, by content."""
+
+    path: Path
+    digest: str
+    size: int
+    is_folder: bool
+
+    @property
+    def key(self) -> str:
+        """Where its content lies in a store."""
+        prefix = f"inputs/{self.digest.removeprefix('sha256:')}"
+        return prefix if self.is_folder else f"{prefix}/{self.path.name}"
+
+
+@dataclass(frozen=True)
+class RemoteInput:
+    """Something that lies elsewhere. `version` pins it; empty where it will be read from the store at submit."""
+
+    uri: str
+    version: str = ""
+    is_folder: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job ready to be sent. `spec` has its overlays applied and this platform's overrides alone."""
+
+    spec: JobSpec
+    bundle: Bundle
+    lock: Lock | None
+    inputs: Mapping[str, LocalInput | RemoteInput]
+    schemas: Document = field(default_factory=dict)
+    occasion: str = ""
+
+    @property
+    def unpinned(self) -> list[str]:
+        """Inputs whose version is only known to their store."""
+        return [name for name, each in self.inputs.items() if isinstance(each, RemoteInput) and not each.version]
+
+    def work(self, environment: Environment) -> Work:
+        """The identity of this work in an environment."""
+        return Work(
+            spec=self.spec.as_document(),
+            code=self.bundle.code_digest,
+            inputs={
+                name: each.digest if isinstance(each, LocalInput) else f"{each.uri}@{each.version}"
+                for name, each in self.inputs.items()
+            },
+            environment=environment.id,
+            schemas=self.schemas,
+            occasion=self.occasion,
+        )
+
+
+def prepare(
+    spec: JobSpec,
+    base: Path,
+    environment: Environment,
+    adapter: Adapter,
+    folders: Folders,
+    *,
+    models: Mapping[str, ModelSpec] | None = None,
+    occasion: str = "",
+) -> Prepared:
+    """Resolve a spec on this machine. `base` is the folder of its file.
+
+    Raises:
+        CapabilityError: the platform cannot do it.
+        SpecError: a file is missing, requirements do not resolve, an override is wrong.
+    """
+    spec = spec.for_environment(environment.name, environment.platform)
+    require(environment.platform, adapter.capabilities, needed_by_job(spec))
+    adapter.config.check_overrides(spec.overrides.get(environment.platform, {}), environment)
+    code = base / spec.code if isinstance(spec.code, str) else checkout(spec.code.git, spec.code.ref, folders.cache)
+    inputs = {name: _input(each, base, folders) for name, each in spec.inputs.items()}
+    lock = _lock(spec, code, environment, folders)
+    bundle = build_bundle(
+        code,
+        exclude=[each.path for each in inputs.values() if isinstance(each, LocalInput)],
+        requirements_lock=lock.text if lock else None,
+        cache=folders.cache,
+    )
+    return Prepared(
+        spec=spec,
+        bundle=bundle,
+        lock=lock,
+        inputs=inputs,
+        schemas=_schemas(spec, models or {}),
+        occasion=occasion,
+    )
+
+
+def _input(given: object, base: Path, folders: Folders) -> LocalInput | RemoteInput:
+    raise NotImplementedError
+
+
+def _lock(spec: JobSpec, code: Path, environment: Environment, folders: Folders) -> Lock | None:
+    if spec.image is not None:
+        return None
+    requirements = code / spec.python.requirements if spec.python.requirements else None
+    return lock_requirements(
+        requirements, python=spec.python.version, index=environment.python_index, cache=folders.cache
+    )
+
+
+def _schemas(spec: JobSpec, models: Mapping[str, ModelSpec]) -> Document:
+    """Output -> declared schema of the model that it is registered as."""
+    register = spec.register_
+    model = models.get(register.name) if register else None
+    if register is None or model is None or model.schema_ is None:
+        return {}
+    return {register.output: model.schema_document()}

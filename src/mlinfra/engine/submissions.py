@@ -1,0 +1,121 @@
+"""What was submitted, kept beside its jobs in the store.
+
+From this record any machine can begin another attempt or do what is due after the job, also when the journal of the
+machine that submitted is gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+from mlinfra.contract.jobs import Artefact, JobObservation, JobRun
+from mlinfra.engine import audit, records
+from mlinfra.engine.effects import send_all
+from mlinfra.engine.manifest import job_manifest
+from mlinfra.spec import JobSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlinfra.contract.requests import Document
+    from mlinfra.contract.store import Store
+    from mlinfra.engine.session import Session
+    from mlinfra.environment import Environment
+
+REGISTER = "register"
+RETRY = "retry"
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A piece of work with everything uploaded. `code` is the digest of the user's files alone."""
+
+    id: str
+    spec: JobSpec
+    code: str
+    bundle: Artefact
+    inputs: Mapping[str, Artefact]
+    lock: str | None = None
+    schemas: Document = field(default_factory=dict)
+
+    @property
+    def follow_ups(self) -> tuple[str, ...]:
+        """The kinds of follow-up that are due when the job has ended."""
+        register = (REGISTER,) if self.spec.register_ else ()
+        return (*register, RETRY) if self.spec.retries.infrastructure else register
+
+    def run(self, attempt: int, store: Store, environment: Environment) -> JobRun:
+        """One attempt, as an adapter renders it."""
+        base = output_prefix(self.id, attempt)
+        return JobRun(
+            spec=self.spec,
+            id=self.id,
+            attempt=attempt,
+            bundle=self.bundle,
+            inputs=self.inputs,
+            outputs={name: Artefact(store.uri(f"{base}/{name}"), is_folder=True) for name in self.spec.outputs},
+            result=Artefact(store.uri(f"{base}/{RESULT}"), is_folder=True),
+            manifest=job_manifest(self.spec, environment, self.id, attempt, self.schemas),
+            lock=self.lock,
+            tags={**environment.tags, **self.spec.tags},
+        )
+
+    def as_document(self) -> Document:
+        """The record in the store."""
+        return {
+            "id": self.id,
+            "spec": self.spec.as_document(),
+            "code": self.code,
+            "bundle": asdict(self.bundle),
+            "inputs": {name: asdict(artefact) for name, artefact in self.inputs.items()},
+            "lock": self.lock,
+            "schemas": self.schemas,
+        }
+
+    @classmethod
+    def from_document(cls, document: Document) -> Submitted:
+        """The record that `as_document` wrote."""
+        return cls(
+            id=document["id"],
+            spec=JobSpec.from_document(document["spec"]),
+            code=document["code"],
+            bundle=Artefact(**document["bundle"]),
+            inputs={name: Artefact(**artefact) for name, artefact in document["inputs"].items()},
+            lock=document["lock"],
+            schemas=document["schemas"],
+        )
+
+
+RESULT = ".mlinfra"  # the runner's own report lies here, beside the outputs
+
+
+def output_prefix(work_id: str, attempt: int) -> str:
+    """Where in the store the outputs of an attempt lie."""
+    return f"jobs/{work_id}/{attempt}"
+
+
+def keep(session: Session, submitted: Submitted) -> None:
+    """Write the record down, before the first attempt begins. Safe to repeat."""
+    records.write(session, _key(submitted.id), submitted.as_document())
+    session.journal.owe(session.environment.id, submitted.id, list(submitted.follow_ups))
+
+
+def load(session: Session, work_id: str) -> Submitted | None:
+    """What was submitted under that id, None where the store knows nothing of it."""
+    record = records.read(session, _key(work_id))
+    return Submitted.from_document(record.document) if record else None
+
+
+def start(session: Session, submitted: Submitted, attempt: int) -> JobObservation:
+    """Begin an attempt. Safe to repeat: an attempt that is there already is returned as it stands."""
+    run = submitted.run(attempt, session.client.store(), session.environment)
+    requests = session.adapter.jobs.submit(run, session.environment)
+    replies = send_all(session, f"job/{run.id}/{run.attempt}", requests)
+    job = session.adapter.observe.job(replies[requests[-1].step], session.environment)
+    audit.record(session, "submit", f"job/{run.id}", name=job.name, attempt=attempt, spec=run.spec.name)
+    return job
+
+
+def _key(work_id: str) -> str:
+    return f"kit/submissions/{work_id}.json"

@@ -1,0 +1,95 @@
+"""What there is to know of a trained estimator: how it is written, in which form it takes rows, what it needs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import mmap
+import re
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from mlinfra.errors import SpecError
+from mlinfra.modelkit.inputs import builder, candidates, libraries
+from mlinfra.modelkit.load import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from mlinfra.modelkit.infer import Table
+    from mlinfra.modelkit.schema import Schema
+
+_COMPARED = 100  # example rows on which the forms are compared
+_FROM_MAIN = re.compile(rb"\x8c\x08__main__|c__main__\n")
+_DISTRIBUTIONS = {"sklearn": ("scikit-learn", "scipy")}
+_ALWAYS = ("joblib", "numpy")
+
+
+def dump(model: Any, folder: Path) -> tuple[str, str]:
+    """Write the estimator into the folder in its library's safest format; (format, file name)."""
+    kind = (type(model).__module__.split(".")[0], type(model).__name__)
+    if kind == ("xgboost", "Booster"):
+        model.save_model(str(folder / "model.ubj"))
+        return "xgboost", "model.ubj"
+    if kind == ("lightgbm", "Booster"):
+        model.save_model(str(folder / "model.txt"))
+        return "lightgbm", "model.txt"
+    import joblib  # noqa: PLC0415  modelkit imports without it
+
+    path = folder / "model.joblib"
+    joblib.dump(model, path)
+    _refuse_main(path)
+    return "sklearn", path.name
+
+
+def input_form(compute: Callable[[Any], Any], example: Any, table: Table, schema: Schema) -> dict[str, Any]:
+    """The cheapest form in which the model answers rows bit for bit as it answers the example as given.
+
+    A list of rows is no form that a model is trained on, so there the first form that works is taken.
+    """
+    head = example.iloc[:_COMPARED] if table.source == "frame" else example[:_COMPARED]
+    rows = table.rows(_COMPARED)
+    expected: str | None = None
+    failures: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if table.source in ("frame", "array"):
+            expected = repr(plain(compute(head)))
+        for form in candidates(table, schema):
+            try:
+                answer = repr(plain(compute(builder(form, schema)(rows))))
+            except Exception as exc:  # noqa: BLE001  a form that the model does not take, whatever it raises
+                failures.append(f"{form['form']}: {type(exc).__name__}: {exc}")
+                continue
+            if expected is None or answer == expected:
+                return form
+            failures.append(f"{form['form']}: other answers")
+    what = "the model does not answer rows sent to a server as it answers the example"
+    todo = "give the example as the model was trained: the same data frame or array"
+    raise SpecError(what, given="; ".join(failures), todo=todo)
+
+
+def requirements_of(model: Any, form: Mapping[str, Any]) -> tuple[str, ...]:
+    """The packages whose code answers, pinned to the versions at hand."""
+    parts = [model, *(model.get_params(deep=True).values() if hasattr(model, "get_params") else ())]
+    roots = {type(part).__module__.split(".")[0] for part in parts}
+    names = {name for root in roots for name in _DISTRIBUTIONS.get(root, (root,))} | {*_ALWAYS, *libraries(form)}
+    pinned = (_pinned(name) for name in sorted(names))
+    return tuple(requirement for requirement in pinned if requirement)
+
+
+def _pinned(name: str) -> str | None:
+    """`name==version`; None for a module that no distribution of that name provides, such as builtins."""
+    try:
+        return f"{name}=={importlib.metadata.version(name)}"
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _refuse_main(path: Path) -> None:
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if not _FROM_MAIN.search(content):
+            return
+    what = "the model holds a class or function that is defined in the training script itself"
+    todo = "move it into a module of a package that the server can install"
+    raise SpecError(what, todo=todo)

@@ -1,0 +1,155 @@
+"""`save_model`: from a trained estimator, or another tool's model file, to a package that can be proved and served."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlinfra.errors import Conflict, InputRejected, SpecError
+from mlinfra.modelkit.describe import describe
+from mlinfra.modelkit.estimator import dump, input_form, requirements_of
+from mlinfra.modelkit.infer import Table, baseline, infer_schema, read_example
+from mlinfra.modelkit.inputs import builder, candidates
+from mlinfra.modelkit.load import plain
+from mlinfra.modelkit.manifest import MANIFEST_NAME, METHODS, Manifest, digest_file, package_files
+from mlinfra.modelkit.schema import Schema
+from mlinfra.modelkit.sealed import seal
+from mlinfra.modelkit.staging import copy_into, publish, staged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_KEPT = 5  # example rows that travel with the model, for readiness to ask again
+_PROBED = 1000  # example rows on which sealing is proved
+
+
+def save_model(
+    model: Any,
+    path: str | os.PathLike[str],
+    *,
+    example: Any,
+    schema: Schema | Mapping[str, Any] | None = None,
+    method: str | None = None,
+    name: str | None = None,
+    requirements: Sequence[str] | None = None,
+) -> Manifest:
+    """Write a model package: the model, its manifest with digests, and its sealed form where one is proved.
+
+    `model` is an estimator, or the path of a file or folder that another tool saved, which is taken as it is
+    and never unpickled. `example` is a data frame, an array or a list of rows like those to come, best the
+    training rows: types and baseline are read from it, and its first rows stay in the package as the question
+    that a server answers before it is ready. Without `schema` the types found are declared, ranges are not.
+    `method` is predict or predict_proba. `requirements` replace the pinned versions found here.
+
+    Safe to repeat: the same model at the same path changes nothing, another one is a Conflict. Whoever reads
+    the path sees the whole package or none. Raises SpecError where example, schema and model do not agree.
+    """
+    if method is not None and method not in METHODS:
+        raise SpecError("unknown method", given=method, allowed=", ".join(METHODS))
+    declared = schema if isinstance(schema, Schema) or schema is None else Schema.from_document(schema)
+    target = Path(path)
+    _refuse_foreign(target)
+    with staged(target) as stage:
+        write = _package_file if isinstance(model, (str, os.PathLike)) else _package_estimator
+        manifest = write(model, stage, example, declared, method or "predict")
+        manifest = dataclasses.replace(
+            manifest,
+            name=name,
+            requirements=manifest.requirements if requirements is None else tuple(requirements),
+            run=_run(),
+        )
+        _refuse_other(target, manifest)
+        manifest.write(stage)
+        publish(stage, target)
+    return manifest
+
+
+def _package_estimator(model: Any, stage: Path, example: Any, declared: Schema | None, method: str) -> Manifest:
+    compute: Callable[[Any], Any] | None = getattr(model, method, None)
+    if compute is None:
+        raise SpecError(f"the model has no {method}", given=type(model).__name__, allowed=f"an object with {method}")
+    table = read_example(example, getattr(model, "feature_names_in_", None))
+    schema = _agreed(declared, table)
+    form = input_form(compute, example, table, schema)
+    build = builder(form, schema)
+    kind, entry = dump(model, stage)
+    sealed = seal(model, method, build(table.rows(_PROBED)), stage)
+    rows = table.rows(_KEPT)
+    return Manifest(
+        format=kind,
+        entry=entry,
+        method=method,
+        schema=schema,
+        input=form,
+        requirements=requirements_of(model, form),
+        python=f"{sys.version_info[0]}.{sys.version_info[1]}",
+        files=_digests(stage),
+        sealed=sealed,
+        baseline=baseline(table, schema),
+        example={"rows": rows, "predictions": plain(compute(build(rows)))},
+    )
+
+
+def _package_file(model: Any, stage: Path, example: Any, declared: Schema | None, method: str) -> Manifest:
+    """A file of another tool: nothing of it is executed here, so the example has rows and no predictions."""
+    found = describe(copy_into(Path(model), stage))
+    table = read_example(example) if example is not None else None
+    schema = declared or found.schema
+    form = found.input
+    if table is not None:
+        schema = _agreed(schema, table)
+        form = found.input or candidates(table, schema)[-1 if table.source == "frame" else 0]
+    return dataclasses.replace(
+        found,
+        method=method,
+        schema=schema,
+        input=form,
+        baseline=baseline(table, schema) if table and schema else None,
+        example={"rows": table.rows(_KEPT), "predictions": None} if table else None,
+    )
+
+
+def _agreed(declared: Schema | None, table: Table) -> Schema:
+    """The declared schema, if the example keeps to it, else the inferred one."""
+    if declared is None:
+        return infer_schema(table)
+    if table.source in ("frame", "objects") and set(table.names) != set(declared.names):
+        odd = sorted(set(table.names) ^ set(declared.names))
+        raise SpecError(
+            "the example and the schema have different columns", given=odd, allowed=", ".join(declared.names)
+        )
+    if table.source in ("frame", "objects") and table.names != declared.names:
+        what = "the schema lists the columns in another order than the example"
+        raise SpecError(what, given=", ".join(declared.names), allowed=", ".join(table.names))
+    problems = declared.check(table.rows(len(table))).problems
+    if problems:
+        raise InputRejected("the example breaks the declared schema", rows=problems[:10])
+    return declared
+
+
+def _digests(stage: Path) -> dict[str, Any]:
+    return {name: digest_file(path) for name, path in package_files(stage).items()}
+
+
+def _run() -> dict[str, Any] | None:
+    """The training run, where the runner named one."""
+    run_id = os.environ.get("MLINFRA_RUN_ID")
+    return {"id": run_id} if run_id else None
+
+
+def _refuse_foreign(target: Path) -> None:
+    if target.exists() and not target.is_dir():
+        raise Conflict("there is a file at the model's path", given=str(target), todo="choose another path")
+
+
+def _refuse_other(target: Path, manifest: Manifest) -> None:
+    if not (target / MANIFEST_NAME).exists():
+        return
+    present = Manifest.read(target)
+    if present.digest != manifest.digest:
+        what = f"another model lies at {target}"
+        todo = "choose another path, or delete that model first"
+        raise Conflict(what, given=manifest.digest, allowed=present.digest, todo=todo)
