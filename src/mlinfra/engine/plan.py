@@ -18,7 +18,6 @@ from mlinfra.contract.jobs import Artefact
 from mlinfra.contract.requests import File, Request
 from mlinfra.engine.prepare import LocalInput
 from mlinfra.engine.submissions import Submitted
-from mlinfra.spec import EndpointSpec, JobSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from mlinfra.contract.requests import Document
     from mlinfra.engine.prepare import Prepared
     from mlinfra.environment import Environment
+    from mlinfra.spec import EndpointSpec
 
 RESOLVED_AT_SUBMIT = "resolved at submit"
 

@@ -12,6 +12,7 @@ import heapq
 import json
 import os
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlinfra.errors import UsageError
@@ -151,7 +152,7 @@ def tail(folder: Path, source: str, lines: int) -> list[str]:
     """The last lines of one source, without their times."""
     segments = _segments(folder).get(source, [])
     text = b"".join(segment.path.read_bytes() for segment in segments[-2:])
-    return [line[_STAMP:] for line in text.decode().splitlines()[-lines:]]
+    return [line[_STAMP:] for line in text.decode().split("\n")[-lines - 1 : -1]]
 
 
 def _lines(source: str, segments: list[_Segment], position: int, limit: int) -> Iterator[tuple[LogLine, int]]:
@@ -160,15 +161,23 @@ def _lines(source: str, segments: list[_Segment], position: int, limit: int) -> 
         if following and following.start <= position:
             continue
         position = max(position, segment.start)  # a dropped segment is skipped
-        with segment.path.open("rb") as file:
-            file.seek(position - segment.start)
-            for raw in file:
-                if not raw.endswith(b"\n") or not limit:
-                    return
-                limit -= 1
-                position += len(raw)
-                text = raw[:-1].decode()
-                yield LogLine(text[: _STAMP - 1], source, text[_STAMP:]), position
+        for raw in _whole_lines(segment.path, position - segment.start, limit):
+            limit -= 1
+            position += len(raw)
+            text = raw[:-1].decode()
+            yield LogLine(text[: _STAMP - 1], source, text[_STAMP:]), position
+
+
+def _whole_lines(path: Path, offset: int, limit: int) -> Iterator[bytes]:
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:  # dropped, or the whole job deleted, since it was listed
+        return
+    with file:
+        file.seek(offset)
+        for raw in islice(file, limit):
+            if raw.endswith(b"\n"):  # else its writer is still at it
+                yield raw
 
 
 def _segments(folder: Path) -> dict[str, list[_Segment]]:

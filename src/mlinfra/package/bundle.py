@@ -74,7 +74,9 @@ def listing(code: Path, *, exclude: Iterable[Path] = ()) -> list[tuple[str, int]
     return [(file.path, file.size) for file in select(code, exclude).files]
 
 
-def build_bundle(code: Path, *, exclude: Iterable[Path] = (), requirements_lock: str | None = None, cache: Path) -> Bundle:
+def build_bundle(
+    code: Path, *, exclude: Iterable[Path] = (), requirements_lock: str | None = None, cache: Path
+) -> Bundle:
     """Pack `code` and the runner into a zipapp below `cache`, or find it there.
 
     `exclude` names what travels another way: a job's inputs and outputs. Blocks while files are read; safe to repeat

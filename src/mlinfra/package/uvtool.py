@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _PATIENCE = 1_800  # s; a large framework over a slow line
 _LONGEST = 600  # characters of uv's own words
 _UNREACHABLE = re.compile(r"failed to fetch|error sending request|network|timed? ?out|connection|dns", re.IGNORECASE)
-_NO_PYTHON = re.compile(r"no interpreter found|no download found|no matching python", re.IGNORECASE)
-_ORNAMENT = re.compile(r"[×╰─▶│├❯]+\s*|^error: |\s*hint: .*", re.IGNORECASE)
+_NO_PYTHON = re.compile(r"no interpreter found|no download|invalid version request|no matching python", re.IGNORECASE)
+_ORNAMENT = re.compile(r"[\u00d7\u2500-\u25ff\u276f]+\s*|^\s*(error|cause): |\s*hint: .*", re.IGNORECASE)
 
 
 def run_uv(arguments: list[str], place: Path, *, about: str) -> str:
@@ -58,7 +58,7 @@ def _refusal(said: str, about: str) -> MlinfraError:
 
 
 def shorten_refusal(said: str) -> str:
-    """uv's words without ornaments, line breaks, hints and passwords."""
+    """The words of uv without ornaments, line breaks, hints and passwords."""
     lines = (_ORNAMENT.sub("", line).strip() for line in said.splitlines())
     words = " ".join(line for line in lines if line and not line.startswith(("warning:", "Using ")))
     return without_password(words)[:_LONGEST]

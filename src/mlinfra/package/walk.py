@@ -140,9 +140,7 @@ def _target(link: str, place: str, top: str) -> str:
     try:
         target = os.path.realpath(place, strict=True)
     except OSError as exc:
-        raise SpecError(
-            "a link leads nowhere", given=link, todo="remove it, or name it in .mlinfraignore"
-        ) from exc
+        raise SpecError("a link leads nowhere", given=link, todo="remove it, or name it in .mlinfraignore") from exc
     if target == top:
         return ""
     inside = top if top.endswith(os.sep) else f"{top}{os.sep}"

@@ -1,0 +1,137 @@
+"""What the environment's store knows of an endpoint: the release that serves, those before it, and a rollout.
+
+Any machine can go on from it. The platform stays the truth: what it tells of deployments and traffic wins.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from mlinfra.engine import records
+from mlinfra.engine.persist import persist
+from mlinfra.engine.releases import Release
+from mlinfra.engine.rollout import Phase, Rollout
+from mlinfra.errors import CapabilityError, Conflict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlinfra.contract.requests import Document
+    from mlinfra.engine.session import Session
+
+VERSION = 1
+KEPT = 10  # earlier releases that `rollback` may go back to
+
+
+@dataclass(frozen=True)
+class Book:
+    """The releases of an endpoint, `previous` the oldest first, and its newest rollout, which may be over."""
+
+    current: Release | None = None
+    previous: tuple[Release, ...] = ()
+    rollout: Rollout | None = None
+
+    @property
+    def under_way(self) -> Rollout | None:
+        """The rollout that has not come to its end."""
+        return self.rollout if self.rollout and not self.rollout.phase.over else None
+
+    def known(self) -> Iterator[Release]:
+        """Every release on record, the likeliest to be serving first."""
+        if self.current:
+            yield self.current
+        if self.rollout:
+            yield self.rollout.new
+        yield from reversed(self.previous)
+
+    def with_rollout(self, rollout: Rollout) -> Book:
+        """The book after a rollout has changed; one that is completed makes its release the current one."""
+        book = replace(self, rollout=rollout)
+        if rollout.phase is Phase.COMPLETED:
+            return book.with_release(rollout.new, instead_of=None if rollout.reverses else rollout.old)
+        return replace(book, current=rollout.old)
+
+    def with_release(self, release: Release, *, instead_of: Release | None) -> Book:
+        """The book after a release took a good one's place; of the same deployments only the newest is kept."""
+        others = [each for each in (*self.previous, instead_of) if each and each.names != release.names]
+        newest = {each.names: each for each in others}
+        return replace(self, current=release, previous=tuple(newest.values())[-KEPT:])
+
+
+@dataclass
+class Ledger:
+    """A book and its place in the store; a write over somebody else's is refused."""
+
+    session: Session
+    endpoint: str
+    book: Book = field(default_factory=Book)
+    etag: str | None = None
+
+    @classmethod
+    def open(cls, session: Session, endpoint: str) -> Ledger:
+        """The endpoint's book; an empty one where nothing is recorded.
+
+        Raises:
+            CapabilityError: a newer kit wrote it.
+            IntegrityError: it is not readable.
+        """
+        record = records.read(session, key(endpoint))
+        if record is None:
+            return cls(session, endpoint)
+        return cls(session, endpoint, _book(record.document), record.etag)
+
+    def write(self, book: Book) -> None:
+        """Replace the book. A write whose reply was lost is recognised.
+
+        Raises:
+            Conflict: somebody else wrote it meanwhile.
+        """
+        document = _document(book)
+        try:
+            self.etag = persist(self.session, lambda: self._put(document))
+        except Conflict:
+            found = records.read(self.session, key(self.endpoint))
+            if found is None or found.document != json.loads(json.dumps(document)):
+                raise
+            self.etag = found.etag
+        self.book = book
+
+    def remove(self) -> None:
+        """Forget the endpoint. Safe to repeat."""
+        records.delete(self.session, key(self.endpoint))
+        self.book, self.etag = Book(), None
+
+    def _put(self, document: Document) -> str:
+        absent = self.etag is None
+        return records.write(self.session, key(self.endpoint), document, if_match=self.etag, if_absent=absent)
+
+
+def key(endpoint: str) -> str:
+    """Where an endpoint's book lies."""
+    return f"kit/rollouts/{endpoint}.json"
+
+
+def _document(book: Book) -> Document:
+    return {
+        "version": VERSION,
+        "current": book.current.as_document() if book.current else None,
+        "previous": [release.as_document() for release in book.previous],
+        "rollout": book.rollout.as_document() if book.rollout else None,
+    }
+
+
+def _book(document: Document) -> Book:
+    if document["version"] > VERSION:
+        raise CapabilityError(
+            "the endpoint's record was written by a newer kit",
+            given=f"version {document['version']}",
+            allowed=f"version {VERSION}",
+            todo="install a newer mlinfra-kit",
+        )
+    return Book(
+        current=Release.from_document(document["current"]) if document["current"] else None,
+        previous=tuple(Release.from_document(release) for release in document["previous"]),
+        rollout=Rollout.from_document(document["rollout"]) if document["rollout"] else None,
+    )

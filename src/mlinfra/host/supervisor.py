@@ -1,0 +1,218 @@
+"""The process beside each job: `python -m mlinfra.host.supervisor ROOT JOB`.
+
+It outlives the client, waits for a slot, runs the job's attempts, writes down how they end, starts the next queued
+job's supervisor and ends. It imports little, because every job pays for it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlinfra.contract.states import JobState
+from mlinfra.host import isolation, processes, schema
+from mlinfra.host.attempt import Attempt, Command, End, Limits, Outcome, Signals
+from mlinfra.host.database import Database
+from mlinfra.host.jobtable import JobTable
+from mlinfra.host.layout import Layout
+from mlinfra.host.logs import LogWriter
+from mlinfra.host.plan import PYTHON, JobPlan, NodePlan
+from mlinfra.host.ports import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_TURN_PERIOD = 0.1  # seconds between two looks whether it is this job's turn
+_REPAIR_PERIOD = 1.0  # seconds between two looks for dead supervisors while waiting
+_AFTER_SECONDS = 3600.0  # how long the commands after the job may take
+_LONGEST_REASON = 4096
+_LONGEST_RESULT = 1 << 20
+_HOST = "host"  # the source of the supervisor's own lines
+_STATES = {End.STOPPED: JobState.STOPPED, End.TIMED_OUT: JobState.TIMED_OUT}
+
+
+class Supervisor:
+    """One job's life from the queue to its end."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self._name = name
+        self._layout = Layout(root)
+        self._table = JobTable(Database(self._layout.database, schema.HOST, schema.VERSION), self._layout)
+        self._folder = self._layout.job(name)
+        self._work = str(self._folder)
+        self._signals = Signals()
+        self._deadline: float | None = None
+
+    def run(self) -> None:
+        """Supervise the job, if it still needs a supervisor. Blocks until it has ended."""
+        plan = self._table.claim(self._name)
+        if plan is None:
+            return
+        processes.adopt_orphans()
+        if self._wait_for_turn():
+            self._prepare_folders(plan)
+            outcome = self._attempts(plan)
+            self._finish(plan, outcome)
+        self._table.repair()
+
+    def _wait_for_turn(self) -> bool:
+        next_repair = time.monotonic() + _REPAIR_PERIOD
+        while True:
+            started = self._table.start(self._name)
+            if started is None or self._signals.told_to_stop:
+                return False  # stopped while queued; or the machine goes down, and the next reader starts another
+            if started:
+                return True
+            if time.monotonic() >= next_repair:
+                next_repair = time.monotonic() + _REPAIR_PERIOD
+                self._table.repair()
+            self._signals.wait(_TURN_PERIOD)
+
+    def _attempts(self, plan: JobPlan) -> Outcome:
+        """Attempt after attempt, until one succeeds or the retries are used up."""
+        failures = 0
+        while True:
+            outcome = self._attempt(plan)
+            retry = outcome.end in {End.EXITED, End.OUT_OF_MEMORY} and not outcome.succeeded
+            if not retry or failures >= plan.user_retries:
+                return outcome
+            failures += 1
+            self._say(f"attempt failed ({self._reason(plan, outcome)}); trying again")
+            attempt = self._table.row(self._name)["attempt"] + 1
+            self._table.tell(self._name, JobState.STARTING, "trying again", attempt=attempt, user_failures=failures)
+
+    def _attempt(self, plan: JobPlan) -> Outcome:
+        Path(plan.failure_file).unlink(missing_ok=True)
+        for argv in plan.before:
+            outcome = self._watch([self._helper(plan, argv)], plan)
+            if not outcome.succeeded:
+                return outcome
+        commands = self._nodes(plan)
+        self._table.tell(self._name, JobState.RUNNING)
+        if self._deadline is None and plan.max_runtime is not None:
+            self._deadline = time.monotonic() + plan.max_runtime
+        return self._watch(commands, plan, memory=plan.memory)
+
+    def _watch(self, commands: Sequence[Command], plan: JobPlan, *, memory: int | None = None) -> Outcome:
+        limits = Limits(self._deadline, memory, plan.stop_grace)
+        logs = self._layout.job_logs(self._name)
+        return Attempt(commands, limits, logs, self._work, self._signals, self._stop_wanted).run()
+
+    def _stop_wanted(self) -> bool:
+        return self._signals.told_to_stop
+
+    def _nodes(self, plan: JobPlan) -> list[Command]:
+        rendezvous = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        return [self._node(plan, rank, node, rendezvous) for rank, node in enumerate(plan.nodes)]
+
+    def _node(self, plan: JobPlan, rank: int, node: NodePlan, rendezvous: dict[str, str]) -> Command:
+        own = self._folder / f"node-{rank}"
+        python = self._python(plan)
+        environment = {
+            **_shared(plan, rank, rendezvous),
+            **plan.environment,
+            **node.environment,
+            **isolation.variables(plan.isolation, own),
+            processes.WORK: self._work,
+        }
+        argv = [python if part == PYTHON else part for part in plan.argv]
+        argv = isolation.enter(plan.isolation, node.mounts, argv, own)
+        return Command(f"node-{rank}", argv, environment, plan.working_folder, plan.isolation.kind)
+
+    def _helper(self, plan: JobPlan, argv: Sequence[str], **extra: str) -> Command:
+        """A command of the host's, before or after the job's own."""
+        environment = {**plan.environment, **extra, processes.WORK: self._work}
+        filled = [self._python(plan) if part == PYTHON else part for part in argv]
+        return Command(_HOST, filled, environment, str(self._folder))
+
+    def _python(self, plan: JobPlan) -> str:
+        made = self._folder / "interpreter"
+        return plan.interpreter.path or (made.read_text().strip() if made.is_file() else plan.interpreter.base)
+
+    def _prepare_folders(self, plan: JobPlan) -> None:
+        for folder in (plan.working_folder, plan.result_folder):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+
+    def _finish(self, plan: JobPlan, outcome: Outcome) -> None:
+        """Run what is to run after the job, and write the end down."""
+        state = self._state(outcome)
+        reason = "" if state is JobState.SUCCEEDED else self._reason(plan, outcome)
+        self._deadline = time.monotonic() + _AFTER_SECONDS
+        for argv in plan.after:
+            command = self._helper(plan, argv, MLINFRA_HOST_OUTCOME=str(state))
+            after = Attempt([command], Limits(self._deadline), self._layout.job_logs(self._name), self._work,
+                            self._signals, lambda: False).run()  # fmt: skip
+            if not after.succeeded and state is JobState.SUCCEEDED:
+                state, reason = JobState.FAILED, f"after the job: {after.reason}"
+        columns: dict[str, Any] = {"exit_code": outcome.exit_code, "reason": reason, "result": _result(plan)}
+        _persist(lambda: self._table.tell(self._name, state, **columns))
+
+    def _state(self, outcome: Outcome) -> JobState:
+        if outcome.end is End.STOPPED and not self._table.row(self._name)["stop_requested"]:
+            return JobState.FAILED  # the machine told the supervisor to end, nobody asked for the job to stop
+        if outcome.end in _STATES:
+            return _STATES[outcome.end]
+        return JobState.SUCCEEDED if outcome.succeeded else JobState.FAILED
+
+    def _reason(self, plan: JobPlan, outcome: Outcome) -> str:
+        """The runner's own words where it left some, with the host's."""
+        told = Path(plan.failure_file)
+        words = told.read_text(errors="replace")[:_LONGEST_REASON].strip() if told.is_file() else ""
+        return words if words and outcome.end is End.EXITED else outcome.reason
+
+    def _say(self, text: str) -> None:
+        writer = LogWriter(self._layout.job_logs(self._name), _HOST)
+        writer.say(text)
+        writer.close()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """The command line: ROOT JOB."""
+    root, name = arguments
+    Supervisor(Path(root), name).run()
+
+
+def _shared(plan: JobPlan, rank: int, rendezvous: dict[str, str]) -> dict[str, str]:
+    """What every node is told before the request's own words, which win."""
+    result = Path(plan.result_folder)
+    return {
+        **rendezvous,
+        "WORLD_SIZE": str(len(plan.nodes)),
+        "RANK": str(rank),
+        "MLINFRA_RESULT": str(result if rank == 0 else result / f"node-{rank}"),
+    }
+
+
+def _result(plan: JobPlan) -> str:
+    """What the runner reports of the job, as JSON; an empty object where there is nothing to be believed."""
+    path = Path(plan.result_folder) / "result.json"
+    try:
+        if path.stat().st_size <= _LONGEST_RESULT:
+            return json.dumps(json.loads(path.read_text()))
+    except (OSError, ValueError):
+        pass
+    return "{}"
+
+
+def _persist(write: Callable[[], None], *, patience: float = 60.0) -> None:
+    """Write the end down, also where the disk is full for a while."""
+    from mlinfra.errors import TemporaryError  # noqa: PLC0415  for the rare case
+
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            write()
+        except TemporaryError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+        else:
+            return
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,72 @@
+"""An estimator to a recipe: walks the pipeline from its columns to its model."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mlinfra.modelkit.sealing.allow import MODELS, STEPS, check_version, name_of, rule_for
+from mlinfra.modelkit.sealing.recipe import Columns, Feature, NotSealed, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PIPELINE = "sklearn.pipeline.Pipeline"
+_COLUMN_TRANSFORMER = "sklearn.compose._column_transformer.ColumnTransformer"
+_METHODS = ("predict", "predict_proba")
+
+
+def extract(estimator: Any, method: str) -> Recipe:
+    """The recipe of a fitted estimator for one method; raises NotSealed where anything about it is not known."""
+    check_version("scikit-learn")
+    _check_method(estimator, method)
+    steps, model = _split(estimator)
+    columns = Columns(tuple(Feature(index) for index in range(int(estimator.n_features_in_))))
+    for step in steps:
+        columns = transformed(step, columns)
+    build = function_of(rule_for(model, MODELS).extract)
+    recipe: Recipe = build(model, method, columns, last_layout=_last_layout(estimator, steps))
+    recipe = _named(recipe, estimator, steps)
+    _check_kinds(recipe)
+    return recipe
+
+
+def function_of(path: str) -> Callable[..., Any]:
+    """The function that a rule names."""
+    module, name = path.split(":")
+    function: Callable[..., Any] = getattr(import_module(f"mlinfra.modelkit.sealing.{module}"), name)
+    return function
+
+
+def transformed(step: Any, columns: Columns) -> Columns:
+    """What a fitted transformer makes of columns; raises NotSealed."""
+    if step is None or (isinstance(step, str) and step == "passthrough"):
+        return columns
+    result: Columns = function_of(rule_for(step, STEPS).extract)(step, columns)
+    return result
+
+
+def _check_method(estimator: Any, method: str) -> None:
+    if method not in _METHODS:
+        raise NotSealed(f"the method {method} is not sealed; {' and '.join(_METHODS)} are")
+    if not hasattr(estimator, method):
+        raise NotSealed(f"the estimator has no {method}")
+    if method in vars(estimator):
+        raise NotSealed(f"the estimator's {method} was replaced on the object itself")
+    if not hasattr(estimator, "n_features_in_"):
+        raise NotSealed("the estimator is not fitted, or not of scikit-learn")
+
+
+def _split(estimator: Any) -> tuple[list[Any], Any]:
+    if name_of(estimator) != _PIPELINE:
+        return [], estimator
+    rule_for(estimator, STEPS)
+    steps = [step for _, step in estimator.steps]
+    if name_of(steps[-1]) == _PIPELINE:
+        inner, model = _split(steps[-1])
+        return [*steps[:-1], *inner], model
+    return steps[:-1], steps[-1]
+
+
+def _last_layout(estimator: Any, steps: list[Any]) -> Callable[[list[list[Any]], Recipe], str]:
+    pass

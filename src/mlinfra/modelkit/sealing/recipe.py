@@ -1,0 +1,176 @@
+"""What is taken out of an estimator: its columns as chains of operations, and the numbers of its model.
+
+A recipe says the same as the estimator, operation by operation and in the same order; `pack` turns it into arrays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.generic]
+    Floats = npt.NDArray[np.float64]
+    Integers = npt.NDArray[np.int64]
+
+Cell = Union[str, int, float, bool, None]
+
+
+class NotSealed(Exception):
+    """The estimator keeps serving; the message says why, in words for its owner."""
+
+
+class Op(NamedTuple):
+    """One operation on one value; the names are those of `layout.OPS`."""
+
+    name: str
+    a: float = 0.0
+    b: float = 0.0
+    known: tuple[float, ...] = ()  # ascending; of a lookup
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The categories of a column: a cell becomes its position among `values`."""
+
+    values: tuple[Cell, ...]
+    missing: int  # the code of a missing cell; layout.REFUSE where the estimator raises
+    unknown: int  # the code of a cell that is none of the values
+
+
+@dataclass(frozen=True)
+class Category:
+    """A column of cells that no encoder has turned into numbers yet."""
+
+    column: int
+    filled: bool = False
+    fill: Cell = None  # what stands for a missing cell, if `filled`
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A number that the model reads: a cell, or the code of a cell, after some operations."""
+
+    column: int
+    ops: tuple[Op, ...] = ()
+    vocabulary: Vocabulary | None = None
+
+    def then(self, *ops: Op) -> Feature:
+        """The same feature with more operations after its own."""
+        return replace(self, ops=self.ops + ops)
+
+    @property
+    def is_cell(self) -> bool:
+        """Whether nothing has been done to the cell, so that it may still be read as a category."""
+        return not self.ops and self.vocabulary is None
+
+
+Column = Union[Feature, Category]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What flows between the steps of a pipeline."""
+
+    items: tuple[Column, ...]
+    sparse: bool = False  # a scipy matrix: linear models then add in another order
+
+    def features(self) -> tuple[Feature, ...]:
+        """All columns as numbers; raises NotSealed where one still is a category."""
+        for item in self.items:
+            if isinstance(item, Category):
+                raise NotSealed(f"column {item.column} holds categories that nothing turns into numbers")
+        return tuple(item for item in self.items if isinstance(item, Feature))
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Nodes of all trees in one numbering, tree after tree; the first node of a tree is its root."""
+
+    left: Integers  # -1: a leaf
+    right: Integers
+    feature: Integers
+    threshold: Floats  # a value goes left where value <= threshold
+    missing_left: npt.NDArray[np.bool_]
+    category_set: Integers  # -1: the node compares; else the row of `sets` whose categories go left
+    weight: Integers  # training rows, to lay out the busier child first
+    leaf: Integers  # row of `leaves`, for leaves
+    roots: Integers
+    leaves: Floats  # rows x width
+    sets: npt.NDArray[np.uint32]  # rows x 8
+
+
+@dataclass(frozen=True)
+class TreeModel:
+    """Sums of leaves, over `outputs` columns of scores that begin at `start`."""
+
+    trees: Trees
+    start: Floats
+    categorical: frozenset[int] = frozenset()  # features that hold category codes
+    ranked: bool = False  # compares float64 values; otherwise the values are cast to float32 first
+    divide: bool = False  # by the number of trees
+    refuse_missing: bool = False
+    refuse_infinite: bool = False
+
+    @property
+    def outputs(self) -> int:
+        """How many scores a row has."""
+        return len(self.start)
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """Products with a matrix, through BLAS, or one by one over a sparse matrix."""
+
+    weights: Floats  # as the estimator multiplies by it: features, or features x outputs
+    bias: Floats
+    layout: str  # "C" or "F": how the estimator's last matrix lies in memory
+
+    @property
+    def outputs(self) -> int:
+        """How many scores a row has."""
+        return 1 if self.weights.ndim == 1 else int(self.weights.shape[1])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How scores become predictions, for the one method that is served."""
+
+    finish: str  # layout.FINISHES or layout.NUMPY_FINISHES
+    labels: tuple[Cell, ...] = ()
+    order: str = "C"  # of the matrix that softmax works on
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a sealed file holds, still as numpy arrays."""
+
+    kind: str
+    method: str
+    columns: int
+    features: tuple[Feature, ...]
+    sparse: bool
+    model: TreeModel | LinearModel
+    answer: Answer
+    names: tuple[str, ...] = ()  # of the columns, where the estimator was fitted with names
+    by_name: bool = False  # the estimator picks its columns by name, so it must be asked with a data frame
+
+    @property
+    def form(self) -> str:
+        """"cells" where a column holds categories, else "numbers"."""
+        return "cells" if any(feature.vocabulary for feature in self.features) else "numbers"
+
+    def column_kinds(self) -> list[str]:
+        """For each column "number", "category" or "unused"."""
+        kinds = ["unused"] * self.columns
+        for feature in self.features:
+            kinds[feature.column] = "category" if feature.vocabulary else "number"
+        return kinds
+
+
+def plain(value: Any) -> Any:
+    """A numpy scalar as the Python value it stands for; anything else as it is."""
+    return value.item() if hasattr(value, "item") else value

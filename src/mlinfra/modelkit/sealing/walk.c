@@ -1,0 +1,1218 @@
+/* The compiled half of a sealed model: rows in, scores or predictions out, without numpy and without scikit-learn.
+ *
+ * A model is a handful of flat arrays, mapped from a file that may come from anywhere. They are checked once, when a
+ * Model is made; after that the walk trusts them. Every result must equal the estimator's to the last bit, so sums run
+ * in the estimator's order, nothing is contracted (-ffp-contract=off) and a quotient is never a product with 1/x.
+ *
+ * Stable ABI from CPython 3.11. The layouts below are those of program.py; ABI counts their versions.
+ */
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030b0000
+#include <Python.h>
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define HAS_AVX2 1
+#include <immintrin.h>
+#endif
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+enum { ABI = 1 };
+
+/* ---- layouts ------------------------------------------------------------------------------------------------------ */
+
+/* A cell of the input as the model reads it. `table` < 0: a number; otherwise the vocabulary that turns the cell into
+ * a code. `missing` and `unknown` are the codes of a missing and of an unseen value, REFUSE where it is refused. */
+typedef struct {
+    uint32_t column;
+    int32_t table, missing, unknown;
+} Slot;
+
+typedef struct {
+    uint32_t code, first, count, reserved;
+    double a, b;
+} Op;
+
+typedef struct {
+    uint32_t slot, op_first, op_count, kind, cut_first, cut_count, reserved[2];
+} Feature;
+
+/* An inner node goes right where value > threshold. `route`: bit 31 a missing value goes right, bits 20-30 the feature,
+ * bits 0-19 the distance to the left child, whose sibling is the right one. A leaf has distance 0 and a NaN as its
+ * threshold, so that a lane which has arrived stays put; the low 22 bits of that NaN number its row of the leaf table.
+ * An inner node with such a NaN tests membership: the low bits number the set of categories that go left. */
+typedef struct {
+    float threshold;
+    uint32_t route;
+} Node;
+
+enum { REFUSE = -1 };
+enum { OP_FILL, OP_SUB, OP_DIV, OP_MUL, OP_ADD, OP_CLIP, OP_NOT_INFINITE, OP_EQUAL, OP_REPLACE, OP_LOOKUP, OP_COUNT };
+enum { KIND_DOUBLE, KIND_FLOAT, KIND_RANK, KIND_COUNT };
+enum { FORM_NUMBERS, FORM_CELLS };
+enum { REFUSE_MISSING = 1, REFUSE_INFINITE = 2, DIVIDE = 4, SCALAR_ONLY = 8 };
+enum { FINISH_VALUES, FINISH_LABELS, FINISH_LABELS_FROM_ZERO, FINISH_PAIRS, FINISH_ROWS };
+enum { NOT_A_NUMBER = 1, MISSING, INFINITE, TOO_LARGE, UNKNOWN, WRONG_LENGTH };
+
+#define DISTANCE(node) ((node).route & 0xfffffu)
+#define FEATURE(node) (((node).route >> 20) & 0x7ffu)
+#define LEAF_BITS 0x7fc00000u
+#define PAYLOAD 0x003fffffu
+#define SET_WORDS 8 /* 256 categories, one bit each */
+#define MOST_FEATURES 2048
+#define MOST_OUTPUTS 4096
+
+enum {
+    SLOTS, OPS, KNOWN, FEATURES, CUTS, NODES, ROOTS, BASES, LEAVES, SETS, START, COEFFICIENTS, INTERCEPTS, BUFFERS
+};
+
+typedef struct {
+    PyObject_HEAD
+    Py_buffer buffers[BUFFERS];
+    int held; /* buffers that must be released */
+    const Slot *slots;
+    const Op *ops;
+    const double *known, *cuts, *leaves, *start, *coefficients, *intercepts;
+    const Feature *features;
+    const Node *nodes;
+    const uint32_t *roots, *bases, *sets;
+    size_t n_slots, n_ops, n_known, n_features, n_cuts, n_nodes, n_trees, n_leaves, n_sets;
+    size_t columns, outputs, width;
+    int form, flags, plain;
+    PyObject *tables, *labels; /* tuples */
+} Model;
+
+typedef struct {
+    PyObject *refused, *model_type;
+} State;
+
+typedef struct {
+    size_t row, column;
+    int code;
+} Refusal;
+
+static uint32_t float_bits(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* ---- the checks that make a foreign file harmless ------------------------------------------------------------------- */
+
+static const char *check_slots(const Model *m)
+{
+    Py_ssize_t tables = PyTuple_Size(m->tables);
+    if (m->form == FORM_NUMBERS && m->n_slots != m->columns)
+        return "a model over numbers needs one slot a column";
+    for (size_t i = 0; i < m->n_slots; i++) {
+        const Slot *slot = &m->slots[i];
+        if (slot->column >= m->columns)
+            return "a slot reads past the last column";
+        if (m->form == FORM_NUMBERS && (slot->column != i || slot->table >= 0))
+            return "a model over numbers reads its columns in order";
+        if (slot->table >= 0 && slot->table >= tables)
+            return "a slot names a vocabulary that is not there";
+    }
+    return NULL;
+}
+
+static const char *check_features(const Model *m)
+{
+    for (size_t i = 0; i < m->n_ops; i++) {
+        const Op *op = &m->ops[i];
+        if (op->code >= OP_COUNT)
+            return "an unknown operation";
+        if (op->code == OP_LOOKUP && ((size_t)op->first + op->count > m->n_known))
+            return "an operation looks past the known values";
+    }
+    for (size_t i = 0; i < m->n_features; i++) {
+        const Feature *feature = &m->features[i];
+        if (feature->slot >= m->n_slots)
+            return "a feature reads a slot that is not there";
+        if ((size_t)feature->op_first + feature->op_count > m->n_ops)
+            return "a feature names operations that are not there";
+        if (feature->kind >= KIND_COUNT || (feature->kind == KIND_DOUBLE) != (m->n_trees == 0))
+            return "a feature of the wrong kind";
+        if (feature->kind == KIND_RANK && (size_t)feature->cut_first + feature->cut_count > m->n_cuts)
+            return "a feature names cuts that are not there";
+    }
+    return NULL;
+}
+
+static const char *check_tree(const Model *m, size_t from, size_t end, size_t base)
+{
+    for (size_t i = from; i < end; i++) {
+        Node node = m->nodes[i];
+        uint32_t bits = float_bits(node.threshold), distance = DISTANCE(node);
+        int marked = (bits & LEAF_BITS) == LEAF_BITS && bits >> 31 == 0;
+        if (distance == 0) {
+            if (!marked || node.route != 0)
+                return "a leaf without its mark";
+            if (base + (bits & PAYLOAD) >= m->n_leaves)
+                return "a leaf beyond the leaf table";
+            continue;
+        }
+        if (i + distance + 1 >= end)
+            return "a node whose children lie outside its tree";
+        if (FEATURE(node) >= m->n_features)
+            return "a node that reads a feature which is not there";
+        if (marked ? (bits & PAYLOAD) >= m->n_sets : node.threshold != node.threshold)
+            return "a node without a threshold";
+    }
+    return NULL;
+}
+
+static const char *check_trees(const Model *m)
+{
+    if (m->n_trees == 0)
+        return m->n_nodes ? "nodes without a tree" : NULL;
+    if (m->n_features > MOST_FEATURES || m->roots[0] != 0)
+        return "trees that start nowhere, or read too many features";
+    if (m->width == 0 || (m->width != 1 && m->width != m->outputs))
+        return "leaves as wide as neither one output nor all";
+    for (size_t t = 0; t < m->n_trees; t++) {
+        size_t end = t + 1 < m->n_trees ? m->roots[t + 1] : m->n_nodes;
+        if (end <= m->roots[t] || end > m->n_nodes)
+            return "a tree without nodes";
+        const char *problem = check_tree(m, m->roots[t], end, m->bases[t]);
+        if (problem)
+            return problem;
+    }
+    return NULL;
+}
+
+static const char *check_model(const Model *m)
+{
+    const char *problem = check_slots(m);
+    if (!problem)
+        problem = check_features(m);
+    return problem ? problem : check_trees(m);
+}
+
+/* ---- cells to features ---------------------------------------------------------------------------------------------- */
+
+/* Notes the first refusal, or every one where `flags` (a byte a column) is given. Returns whether to stop. */
+static int refuse(Refusal *refusal, uint8_t *flags, size_t column, int code)
+{
+    if (flags) {
+        if (!flags[column])
+            flags[column] = (uint8_t)code;
+        return 0;
+    }
+    refusal->column = column;
+    refusal->code = code;
+    return 1;
+}
+
+/* How many of the `count` ascending cuts lie below the value. */
+ALWAYS_INLINE size_t rank(const double *cuts, size_t count, double value)
+{
+    const double *low = cuts;
+    if (count == 0)
+        return 0;
+    while (count > 1) {
+        size_t half = count / 2;
+        low += low[half - 1] < value ? half : 0;
+        count -= half;
+    }
+    return (size_t)(low - cuts) + (*low < value);
+}
+
+static int look_up(const Model *m, const Op *op, double *value)
+{
+    if (*value != *value) {
+        *value = op->a;
+        return op->a == REFUSE ? MISSING : 0;
+    }
+    const double *known = m->known + op->first;
+    size_t at = rank(known, op->count, *value);
+    *value = at < op->count && known[at] == *value ? (double)at : op->b;
+    return *value == REFUSE ? UNKNOWN : 0;
+}
+
+/* Applies one operation; returns the code of a refusal, 0 for none. A missing value passes through arithmetic. */
+static int apply(const Model *m, const Op *op, double *value)
+{
+    double v = *value;
+    switch (op->code) {
+    case OP_FILL: *value = v != v ? op->a : v; return 0;
+    case OP_SUB: *value = v - op->a; return 0;
+    case OP_DIV: *value = v / op->a; return 0;
+    case OP_MUL: *value = v * op->a; return 0;
+    case OP_ADD: *value = v + op->a; return 0;
+    case OP_CLIP:
+        v = v <= op->a ? op->a : v;
+        *value = v >= op->b ? op->b : v;
+        return 0;
+    case OP_NOT_INFINITE: return v == INFINITY || v == -INFINITY ? INFINITE : 0;
+    case OP_EQUAL: *value = v == op->a ? 1.0 : 0.0; return 0;
+    case OP_REPLACE: *value = v == op->a ? op->b : v; return 0;
+    default: return look_up(m, op, value);
+    }
+}
+
+static int guard(const Model *m, const Feature *feature, double value, float narrow)
+{
+    if (value != value)
+        return m->flags & REFUSE_MISSING ? MISSING : 0;
+    if (!(m->flags & REFUSE_INFINITE))
+        return 0;
+    if (value == INFINITY || value == -INFINITY)
+        return INFINITE;
+    return feature->kind == KIND_FLOAT && (narrow == INFINITY || narrow == -INFINITY) ? TOO_LARGE : 0;
+}
+
+/* One row of slots to one row of features, into `wide` or `narrow`, whichever the model uses. Returns 1 to stop. */
+static int compute_row(const Model *m, const double *slots, double *wide, float *narrow, Refusal *refusal, uint8_t *flags)
+{
+    for (size_t f = 0; f < m->n_features; f++) {
+        const Feature *feature = &m->features[f];
+        const Op *op = m->ops + feature->op_first, *end = op + feature->op_count;
+        double value = slots[feature->slot];
+        int code = 0;
+        while (op < end && !code)
+            code = apply(m, op++, &value);
+        float cast = 0;
+        if (feature->kind == KIND_FLOAT)
+            cast = (float)value;
+        else if (feature->kind == KIND_RANK)
+            cast = value != value ? NAN : (float)rank(m->cuts + feature->cut_first, feature->cut_count, value);
+        if (!code)
+            code = guard(m, feature, value, cast);
+        if (code && refuse(refusal, flags, m->slots[feature->slot].column, code))
+            return 1;
+        if (wide)
+            wide[f] = value;
+        else
+            narrow[f] = cast;
+    }
+    return 0;
+}
+
+/* The same for many rows of a model whose features are its columns, cast or ranked and nothing else. */
+static int compute_plain(const Model *m, const double *slots, size_t rows, float *narrow, Refusal *refusal)
+{
+    size_t width = m->n_features;
+    for (size_t f = 0; f < width; f++) {
+        const Feature *feature = &m->features[f];
+        for (size_t r = 0; r < rows; r++) {
+            double value = slots[r * width + f];
+            float cast = (float)value;
+            if (feature->kind == KIND_RANK)
+                cast = value != value ? NAN : (float)rank(m->cuts + feature->cut_first, feature->cut_count, value);
+            int code = m->flags & (REFUSE_MISSING | REFUSE_INFINITE) ? guard(m, feature, value, cast) : 0;
+            if (code) {
+                refusal->row = r;
+                return refuse(refusal, NULL, f, code);
+            }
+            narrow[r * width + f] = cast;
+        }
+    }
+    return 0;
+}
+
+static int compute(const Model *m, const double *slots, size_t rows, double *wide, float *narrow, Refusal *refusal)
+{
+    if (m->plain && narrow && rows > 1)
+        return compute_plain(m, slots, rows, narrow, refusal);
+    for (size_t r = 0; r < rows; r++) {
+        size_t at = r * m->n_features;
+        refusal->row = r;
+        if (compute_row(m, slots + r * m->n_slots, wide ? wide + at : NULL, narrow ? narrow + at : NULL, refusal, NULL))
+            return 1;
+    }
+    return 0;
+}
+
+/* ---- the walk ------------------------------------------------------------------------------------------------------- */
+
+/* Walks this wide hide the latency of each other's loads. */
+enum { LANES = 8 };
+
+/* `missing`: values may be NaN. `sets`: nodes may test membership. Both are constants where this is inlined. */
+ALWAYS_INLINE uint32_t goes_right(Node node, float value, const uint32_t *all_sets, int missing, int sets)
+{
+    uint32_t bits = float_bits(node.threshold), missing_right = (uint32_t)(value != value) & (node.route >> 31);
+    if (sets && (bits & LEAF_BITS) == LEAF_BITS && DISTANCE(node)) {
+        if (!(value >= 0 && value < 32 * SET_WORDS))
+            return missing_right;
+        uint32_t category = (uint32_t)value;
+        return ~(all_sets[(size_t)(bits & PAYLOAD) * SET_WORDS + category / 32] >> category % 32) & 1;
+    }
+    return (uint32_t)(value > node.threshold) | (missing ? missing_right : 0);
+}
+
+ALWAYS_INLINE void add_leaf(double *scores, const double *leaf, size_t width)
+{
+    for (size_t k = 0; k < width; k++)
+        scores[k] += leaf[k];
+}
+
+/* One tree over many rows. `scores` points at the tree's output in the first row. */
+ALWAYS_INLINE void walk_rows(
+    const Model *m, const Node *tree, const double *leaves, const float *x, size_t rows, double *scores, int missing, int sets)
+{
+    size_t width = m->n_features, r = 0;
+    for (; r + LANES <= rows; r += LANES) {
+        uint32_t at[LANES] = {0}, moving;
+        do {
+            moving = 0;
+            for (size_t lane = 0; lane < LANES; lane++) {
+                Node node = tree[at[lane]];
+                float value = x[(r + lane) * width + FEATURE(node)];
+                at[lane] += DISTANCE(node) + goes_right(node, value, m->sets, missing, sets);
+                moving |= DISTANCE(node);
+            }
+        } while (moving);
+        for (size_t lane = 0; lane < LANES; lane++) {
+            uint32_t leaf = float_bits(tree[at[lane]].threshold) & PAYLOAD;
+            add_leaf(scores + (r + lane) * m->outputs, leaves + leaf * m->width, m->width);
+        }
+    }
+    for (; r < rows; r++) {
+        Node node = tree[0];
+        uint32_t at = 0;
+        while (DISTANCE(node)) {
+            at += DISTANCE(node) + goes_right(node, x[r * width + FEATURE(node)], m->sets, missing, sets);
+            node = tree[at];
+        }
+        add_leaf(scores + r * m->outputs, leaves + (float_bits(node.threshold) & PAYLOAD) * m->width, m->width);
+    }
+}
+
+/* Where tree `t` adds its leaf: over all outputs, or on its own one in turn. */
+ALWAYS_INLINE size_t output_of(const Model *m, size_t t)
+{
+    return m->width == m->outputs ? 0 : t % m->outputs;
+}
+
+/* All trees over one row. */
+ALWAYS_INLINE void walk_one(const Model *m, const float *x, double *scores, size_t from, int missing, int sets)
+{
+    size_t t = from;
+    for (; t + LANES <= m->n_trees; t += LANES) {
+        uint32_t at[LANES], moving;
+        memcpy(at, m->roots + t, sizeof at);
+        do {
+            moving = 0;
+            for (size_t lane = 0; lane < LANES; lane++) {
+                Node node = m->nodes[at[lane]];
+                at[lane] += DISTANCE(node) + goes_right(node, x[FEATURE(node)], m->sets, missing, sets);
+                moving |= DISTANCE(node);
+            }
+        } while (moving);
+        for (size_t lane = 0; lane < LANES; lane++) {
+            size_t leaf = (size_t)m->bases[t + lane] + (float_bits(m->nodes[at[lane]].threshold) & PAYLOAD);
+            add_leaf(scores + output_of(m, t + lane), m->leaves + leaf * m->width, m->width);
+        }
+    }
+    for (; t < m->n_trees; t++) {
+        uint32_t at = m->roots[t];
+        Node node = m->nodes[at];
+        while (DISTANCE(node)) {
+            at += DISTANCE(node) + goes_right(node, x[FEATURE(node)], m->sets, missing, sets);
+            node = m->nodes[at];
+        }
+        size_t leaf = (size_t)m->bases[t] + (float_bits(node.threshold) & PAYLOAD);
+        add_leaf(scores + output_of(m, t), m->leaves + leaf * m->width, m->width);
+    }
+}
+
+#ifdef HAS_AVX2
+/* The same walk, eight lanes to a register and four registers at once. Comparisons alone are done in parallel; leaves
+ * are added one by one, in order, so the sums are those of the scalar walk. */
+enum { WIDE = 8, STREAMS = 4 };
+
+#define AVX2_INLINE static inline __attribute__((always_inline, target("avx2")))
+
+AVX2_INLINE __m256i step_avx2(__m256i at, __m256i route, __m256 threshold, __m256 value)
+{
+    __m256i right = _mm256_castps_si256(_mm256_cmp_ps(value, threshold, _CMP_GT_OQ));
+    __m256i missing = _mm256_castps_si256(_mm256_cmp_ps(value, value, _CMP_UNORD_Q));
+    right = _mm256_or_si256(right, _mm256_and_si256(missing, _mm256_srai_epi32(route, 31)));
+    return _mm256_sub_epi32(_mm256_add_epi32(at, _mm256_and_si256(route, _mm256_set1_epi32(0xfffff))), right);
+}
+
+/* Moves STREAMS registers of lanes from `at` to their leaves. `x` + `offset` is each lane's row. */
+AVX2_INLINE void descend_avx2(const Node *nodes, const float *x, const __m256i *offset, __m256i *at)
+{
+    const __m256i feature = _mm256_set1_epi32(0x7ff), distance = _mm256_set1_epi32(0xfffff);
+    __m256i moving;
+    do {
+        moving = _mm256_setzero_si256();
+#pragma GCC unroll 4
+        for (size_t s = 0; s < STREAMS; s++) {
+            __m256 threshold = _mm256_i32gather_ps((const float *)nodes, at[s], 8);
+            __m256i route = _mm256_i32gather_epi32((const int *)nodes + 1, at[s], 8);
+            __m256i column = _mm256_and_si256(_mm256_srli_epi32(route, 20), feature);
+            __m256 value = _mm256_i32gather_ps(x, _mm256_add_epi32(offset[s], column), 4);
+            moving = _mm256_or_si256(moving, _mm256_and_si256(route, distance));
+            at[s] = step_avx2(at[s], route, threshold, value);
+        }
+    } while (!_mm256_testz_si256(moving, moving));
+}
+
+AVX2_INLINE void leaves_avx2(const Node *nodes, __m256i at, uint32_t *leaf)
+{
+    __m256i bits = _mm256_i32gather_epi32((const int *)nodes, at, 8);
+    _mm256_storeu_si256((__m256i *)leaf, _mm256_and_si256(bits, _mm256_set1_epi32(PAYLOAD)));
+}
+
+/* Returns how many rows were done; the scalar walk takes the rest. */
+__attribute__((target("avx2"))) static size_t walk_rows_avx2(
+    const Model *m, const Node *tree, const double *leaves, const float *x, size_t rows, double *scores)
+{
+    int width = (int)m->n_features;
+    size_t r = 0;
+    __m256i offset[STREAMS], lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    for (int s = 0; s < STREAMS; s++)
+        offset[s] = _mm256_mullo_epi32(_mm256_add_epi32(lane, _mm256_set1_epi32(s * WIDE)), _mm256_set1_epi32(width));
+    for (; r + WIDE * STREAMS <= rows; r += WIDE * STREAMS) {
+        __m256i at[STREAMS];
+        for (int s = 0; s < STREAMS; s++)
+            at[s] = _mm256_setzero_si256();
+        descend_avx2(tree, x + r * m->n_features, offset, at);
+        for (size_t s = 0; s < STREAMS; s++) {
+            uint32_t leaf[WIDE];
+            leaves_avx2(tree, at[s], leaf);
+            for (size_t l = 0; l < WIDE; l++)
+                add_leaf(scores + (r + s * WIDE + l) * m->outputs, leaves + leaf[l] * m->width, m->width);
+        }
+    }
+    return r;
+}
+
+/* Returns how many trees were done. */
+__attribute__((target("avx2"))) static size_t walk_one_avx2(const Model *m, const float *x, double *scores)
+{
+    size_t t = 0;
+    __m256i offset[STREAMS];
+    for (size_t s = 0; s < STREAMS; s++)
+        offset[s] = _mm256_setzero_si256();
+    for (; t + WIDE * STREAMS <= m->n_trees; t += WIDE * STREAMS) {
+        __m256i at[STREAMS];
+        for (size_t s = 0; s < STREAMS; s++)
+            at[s] = _mm256_loadu_si256((const __m256i *)(m->roots + t + s * WIDE));
+        descend_avx2(m->nodes, x, offset, at);
+        for (size_t s = 0; s < STREAMS; s++) {
+            uint32_t leaf[WIDE];
+            leaves_avx2(m->nodes, at[s], leaf);
+            for (size_t l = 0; l < WIDE; l++) {
+                size_t tree = t + s * WIDE + l;
+                add_leaf(scores + output_of(m, tree), m->leaves + ((size_t)m->bases[tree] + leaf[l]) * m->width, m->width);
+            }
+        }
+    }
+    return t;
+}
+#endif
+
+static int has_avx2(void)
+{
+#ifdef HAS_AVX2
+    return __builtin_cpu_supports("avx2");
+#else
+    return 0;
+#endif
+}
+
+/* Gathers take signed 32-bit indices. */
+static int use_avx2(const Model *m)
+{
+    return !(m->flags & SCALAR_ONLY) && m->n_sets == 0 && m->n_nodes < INT32_MAX / 2 && has_avx2();
+}
+
+static void walk_single(const Model *m, const float *x, double *scores)
+{
+    size_t done = 0;
+#ifdef HAS_AVX2
+    if (use_avx2(m))
+        done = walk_one_avx2(m, x, scores);
+#endif
+    if (m->n_sets)
+        walk_one(m, x, scores, done, 1, 1);
+    else
+        walk_one(m, x, scores, done, 1, 0);
+}
+
+static void walk_many(const Model *m, const float *x, size_t rows, double *scores)
+{
+    for (size_t t = 0; t < m->n_trees; t++) {
+        const Node *tree = m->nodes + m->roots[t];
+        const double *leaves = m->leaves + (size_t)m->bases[t] * m->width;
+        double *column = scores + output_of(m, t);
+        size_t done = 0;
+#ifdef HAS_AVX2
+        if (use_avx2(m))
+            done = walk_rows_avx2(m, tree, leaves, x, rows, column);
+#endif
+        const float *rest = x + done * m->n_features;
+        if (m->n_sets)
+            walk_rows(m, tree, leaves, rest, rows - done, column + done * m->outputs, 1, 1);
+        else
+            walk_rows(m, tree, leaves, rest, rows - done, column + done * m->outputs, 1, 0);
+    }
+}
+
+static void walk(const Model *m, const float *x, size_t rows, double *scores)
+{
+    for (size_t r = 0; r < rows; r++)
+        memcpy(scores + r * m->outputs, m->start, m->outputs * sizeof *scores);
+    if (rows < LANES)
+        for (size_t r = 0; r < rows; r++)
+            walk_single(m, x + r * m->n_features, scores + r * m->outputs);
+    else
+        walk_many(m, x, rows, scores);
+    if (m->flags & DIVIDE)
+        for (size_t i = 0; i < rows * m->outputs; i++)
+            scores[i] /= (double)m->n_trees;
+}
+
+/* A linear model over a sparse row: the products of its non-zero features, added from the left, as scipy does it. */
+static void add_products(const Model *m, const double *x, size_t rows, double *scores)
+{
+    for (size_t r = 0; r < rows; r++, x += m->n_features)
+        for (size_t k = 0; k < m->outputs; k++) {
+            const double *row = m->coefficients + k * m->n_features;
+            double sum = 0;
+            for (size_t f = 0; f < m->n_features; f++)
+                if (x[f] != 0)
+                    sum += x[f] * row[f];
+            scores[r * m->outputs + k] = sum + m->intercepts[k];
+        }
+}
+
+/* ---- rows ----------------------------------------------------------------------------------------------------------- */
+
+/* Rows as the caller gave them: numbers in a buffer that is borrowed, or cells in lists that were copied. */
+typedef struct {
+    Py_buffer view;
+    const double *slots;
+    double *copy;
+    size_t count;
+    int borrowed;
+} Rows;
+
+static void release_rows(Rows *rows)
+{
+    if (rows->borrowed)
+        PyBuffer_Release(&rows->view);
+    free(rows->copy);
+}
+
+static int is_double_format(const char *format)
+{
+    return format && (!strcmp(format, "d") || !strcmp(format, "@d") || !strcmp(format, "=d") || !strcmp(format, "<d"));
+}
+
+static int borrow_rows(const Model *m, PyObject *object, Rows *rows)
+{
+    if (m->form != FORM_NUMBERS) {
+        PyErr_SetString(PyExc_TypeError, "this model takes rows as lists of cells, not as a buffer of numbers");
+        return -1;
+    }
+    if (PyObject_GetBuffer(object, &rows->view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0)
+        return -1;
+    rows->borrowed = 1;
+    if (rows->view.ndim != 2 || !is_double_format(rows->view.format) || (size_t)rows->view.shape[1] != m->columns) {
+        PyErr_Format(PyExc_ValueError, "a buffer of rows has two dimensions, float64 cells and %zu columns", m->columns);
+        return -1;
+    }
+    rows->count = (size_t)rows->view.shape[0];
+    rows->slots = rows->view.buf;
+    return 0;
+}
+
+static int is_missing(PyObject *cell)
+{
+    if (cell == Py_None)
+        return 1;
+    if (!PyFloat_Check(cell))
+        return 0;
+    double value = PyFloat_AsDouble(cell);
+    return value != value;
+}
+
+/* A number as the estimator's conversion to float64 reads it. Text is never a number, even where it spells one. */
+static int number_cell(PyObject *cell, double *value)
+{
+    if (cell == Py_None) {
+        *value = NAN;
+        return 0;
+    }
+    if (!PyFloat_Check(cell) && !PyIndex_Check(cell))
+        return NOT_A_NUMBER;
+    *value = PyFloat_AsDouble(cell);
+    if (*value == -1.0 && PyErr_Occurred()) {
+        int large = PyErr_ExceptionMatches(PyExc_OverflowError);
+        PyErr_Clear();
+        return large ? TOO_LARGE : NOT_A_NUMBER;
+    }
+    return 0;
+}
+
+static int coded_cell(const Model *m, const Slot *slot, PyObject *cell, double *value)
+{
+    if (is_missing(cell)) {
+        *value = slot->missing;
+        return slot->missing == REFUSE ? MISSING : 0;
+    }
+    PyObject *code = PyDict_GetItemWithError(PyTuple_GetItem(m->tables, slot->table), cell);
+    if (code) {
+        *value = PyFloat_AsDouble(code);
+        return 0;
+    }
+    if (PyErr_Occurred()) { /* a list or a dict cannot be a category */
+        PyErr_Clear();
+        return NOT_A_NUMBER;
+    }
+    *value = slot->unknown;
+    return slot->unknown == REFUSE ? UNKNOWN : 0;
+}
+
+/* One row of cells to one row of slots. Returns 1 to stop. */
+static int encode_row(const Model *m, PyObject *row, double *slots, Refusal *refusal, uint8_t *flags)
+{
+    int is_list = PyList_Check(row);
+    if (!is_list && !PyTuple_Check(row))
+        return refuse(refusal, flags, m->columns, WRONG_LENGTH);
+    if ((size_t)(is_list ? PyList_Size(row) : PyTuple_Size(row)) != m->columns)
+        return refuse(refusal, flags, m->columns, WRONG_LENGTH);
+    for (size_t s = 0; s < m->n_slots; s++) {
+        const Slot *slot = &m->slots[s];
+        PyObject *cell = is_list ? PyList_GetItem(row, slot->column) : PyTuple_GetItem(row, slot->column);
+        if (cell == NULL) { /* the list shrank under our hands */
+            PyErr_Clear();
+            return refuse(refusal, flags, m->columns, WRONG_LENGTH);
+        }
+        Py_INCREF(cell);
+        int code = slot->table < 0 ? number_cell(cell, &slots[s]) : coded_cell(m, slot, cell, &slots[s]);
+        Py_DECREF(cell);
+        if (!code)
+            continue;
+        slots[s] = 0;
+        if (refuse(refusal, flags, slot->column, code))
+            return 1;
+    }
+    return 0;
+}
+
+static PyObject *row_at(PyObject *object, Py_ssize_t at)
+{
+    PyObject *row = PyList_Check(object) ? PyList_GetItem(object, at) : PyTuple_GetItem(object, at);
+    Py_XINCREF(row);
+    return row;
+}
+
+/* Opens rows of either form without reading a cell. */
+static int open_rows(const Model *m, PyObject *object, Rows *rows)
+{
+    memset(rows, 0, sizeof *rows);
+    int is_list = PyList_Check(object);
+    if (!is_list && !PyTuple_Check(object))
+        return borrow_rows(m, object, rows);
+    rows->count = (size_t)(is_list ? PyList_Size(object) : PyTuple_Size(object));
+    if (rows->count > PY_SSIZE_T_MAX / sizeof(double) / (m->n_slots + 1)) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    rows->copy = malloc((rows->count * m->n_slots + 1) * sizeof(double));
+    if (rows->copy == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    rows->slots = rows->copy;
+    return 0;
+}
+
+/* Returns 0, 1 for a refusal, -1 with an exception set. */
+static int encode_rows(const Model *m, PyObject *object, Rows *rows, Refusal *refusal)
+{
+    if (rows->borrowed)
+        return 0;
+    for (size_t r = 0; r < rows->count; r++) {
+        PyObject *row = row_at(object, (Py_ssize_t)r);
+        if (row == NULL)
+            return -1;
+        refusal->row = r;
+        int stop = encode_row(m, row, rows->copy + r * m->n_slots, refusal, NULL);
+        Py_DECREF(row);
+        if (stop)
+            return 1;
+    }
+    return 0;
+}
+
+/* ---- scores --------------------------------------------------------------------------------------------------------- */
+
+/* Rows are walked in blocks whose features stay in the cache. */
+enum { BLOCK_FLOATS = 1 << 15, SMALL = 512 };
+
+static size_t block_rows(const Model *m)
+{
+    size_t rows = BLOCK_FLOATS / (m->n_features + 1);
+    return rows < 64 ? 64 : rows > 1024 ? 1024 : rows;
+}
+
+static int score_block(const Model *m, const double *slots, size_t rows, void *scratch, double *out, Refusal *refusal)
+{
+    if (m->n_trees) {
+        if (compute(m, slots, rows, NULL, scratch, refusal))
+            return 1;
+        walk(m, scratch, rows, out);
+        return 0;
+    }
+    if (m->coefficients == NULL)
+        return compute(m, slots, rows, out, NULL, refusal);
+    if (compute(m, slots, rows, scratch, NULL, refusal))
+        return 1;
+    add_products(m, scratch, rows, out);
+    return 0;
+}
+
+/* Fills `out` with n x outputs scores (n x features where the model only computes features).
+ * Runs without the GIL: touches no Python object. Returns 0, 1 for a refusal, -1 for want of memory. */
+static int score_rows(const Model *m, const Rows *rows, double *out, Refusal *refusal)
+{
+    double small[SMALL];
+    size_t step = block_rows(m), stride = m->n_trees || m->coefficients ? m->outputs : m->n_features;
+    size_t need = (rows->count < step ? rows->count : step) * m->n_features;
+    double *scratch = need <= SMALL ? small : malloc(need * sizeof *scratch);
+    int status = scratch ? 0 : -1;
+    for (size_t from = 0; from < rows->count && !status; from += step) {
+        size_t count = rows->count - from < step ? rows->count - from : step;
+        status = score_block(m, rows->slots + from * m->n_slots, count, scratch, out + from * stride, refusal);
+        if (status)
+            refusal->row += from;
+    }
+    if (scratch != small)
+        free(scratch);
+    return status;
+}
+
+/* Small requests keep the GIL: handing it over costs more than the walk. */
+enum { WORTH_RELEASING = 20000 };
+
+static int score_released(const Model *m, const Rows *rows, double *out, Refusal *refusal)
+{
+    int status;
+    if (rows->count * (m->n_trees + m->n_features) < WORTH_RELEASING)
+        return score_rows(m, rows, out, refusal);
+    Py_BEGIN_ALLOW_THREADS
+    status = score_rows(m, rows, out, refusal);
+    Py_END_ALLOW_THREADS
+    return status;
+}
+
+static int raise_refused(PyTypeObject *type, const Refusal *refusal)
+{
+    State *state = PyType_GetModuleState(type);
+    PyObject *what = Py_BuildValue("(nni)", (Py_ssize_t)refusal->row, (Py_ssize_t)refusal->column, refusal->code);
+    if (what) {
+        PyErr_SetObject(state->refused, what);
+        Py_DECREF(what);
+    }
+    return -1;
+}
+
+static size_t stride_of(const Model *m)
+{
+    return m->n_trees || m->coefficients ? m->outputs : m->n_features;
+}
+
+/* Rows to a new bytearray of float64 scores; `count` is set to the number of rows. */
+static PyObject *new_scores(Model *m, PyObject *object, size_t *count)
+{
+    Rows rows;
+    Refusal refusal = {0, 0, 0};
+    PyObject *scores = NULL;
+    int status = open_rows(m, object, &rows);
+    if (!status)
+        status = encode_rows(m, object, &rows, &refusal);
+    if (!status) {
+        *count = rows.count;
+        scores = PyByteArray_FromStringAndSize(NULL, (Py_ssize_t)(rows.count * stride_of(m) * sizeof(double)));
+        status = scores ? score_released(m, &rows, (double *)PyByteArray_AsString(scores), &refusal) : -1;
+    }
+    release_rows(&rows);
+    if (status > 0)
+        raise_refused(Py_TYPE((PyObject *)m), &refusal);
+    else if (status < 0 && !PyErr_Occurred())
+        PyErr_NoMemory();
+    if (status)
+        Py_CLEAR(scores);
+    return scores;
+}
+
+/* ---- scores to predictions ------------------------------------------------------------------------------------------ */
+
+/* The first of the largest, as numpy's argmax: the first NaN wins. */
+static size_t argmax(const double *scores, size_t count)
+{
+    size_t best = 0;
+    for (size_t k = 0; k < count; k++) {
+        if (scores[k] != scores[k])
+            return k;
+        if (scores[k] > scores[best])
+            best = k;
+    }
+    return best;
+}
+
+static PyObject *new_row(const double *values, size_t count)
+{
+    PyObject *row = PyList_New((Py_ssize_t)count);
+    for (size_t k = 0; row && k < count; k++) {
+        PyObject *value = PyFloat_FromDouble(values[k]);
+        if (value == NULL || PyList_SetItem(row, (Py_ssize_t)k, value) < 0)
+            Py_CLEAR(row);
+    }
+    return row;
+}
+
+static PyObject *new_prediction(const Model *m, const double *scores, int finish)
+{
+    if (finish == FINISH_VALUES)
+        return PyFloat_FromDouble(scores[0]);
+    if (finish == FINISH_ROWS)
+        return new_row(scores, m->outputs);
+    if (finish == FINISH_PAIRS) {
+        double second = 1.0 / (1.0 + exp(-scores[0])), pair[2] = {1.0 - second, second};
+        return new_row(pair, 2);
+    }
+    size_t label = m->outputs > 1                      ? argmax(scores, m->outputs)
+                   : finish == FINISH_LABELS_FROM_ZERO ? scores[0] >= 0
+                                                       : scores[0] > 0;
+    PyObject *chosen = PyTuple_GetItem(m->labels, (Py_ssize_t)label);
+    Py_XINCREF(chosen);
+    return chosen;
+}
+
+static PyObject *new_predictions(const Model *m, const double *scores, size_t count, int finish)
+{
+    PyObject *list = PyList_New((Py_ssize_t)count);
+    for (size_t r = 0; list && r < count; r++) {
+        PyObject *prediction = new_prediction(m, scores + r * m->outputs, finish);
+        if (prediction == NULL || PyList_SetItem(list, (Py_ssize_t)r, prediction) < 0)
+            Py_CLEAR(list);
+    }
+    return list;
+}
+
+static int check_finish(const Model *m, int finish)
+{
+    size_t labels = (size_t)PyTuple_Size(m->labels);
+    int chooses = finish == FINISH_LABELS || finish == FINISH_LABELS_FROM_ZERO;
+    int fits = finish == FINISH_ROWS || ((finish == FINISH_VALUES || finish == FINISH_PAIRS) && m->outputs == 1) ||
+               (chooses && labels == (m->outputs == 1 ? 2 : m->outputs));
+    if (!fits)
+        PyErr_SetString(PyExc_ValueError, "this model cannot finish its scores in that way");
+    return fits ? 0 : -1;
+}
+
+/* ---- the Python type ------------------------------------------------------------------------------------------------ */
+
+static PyObject *model_predict(PyObject *self, PyObject *args)
+{
+    Model *m = (Model *)self;
+    PyObject *rows;
+    int finish;
+    size_t count;
+    if (!PyArg_ParseTuple(args, "Oi", &rows, &finish) || check_finish(m, finish) < 0)
+        return NULL;
+    if (m->n_trees == 0 && m->coefficients == NULL) {
+        PyErr_SetString(PyExc_ValueError, "this model computes features only");
+        return NULL;
+    }
+    PyObject *scores = new_scores(m, rows, &count);
+    if (scores == NULL)
+        return NULL;
+    PyObject *predictions = new_predictions(m, (const double *)PyByteArray_AsString(scores), count, finish);
+    Py_DECREF(scores);
+    return predictions;
+}
+
+static PyObject *model_scores(PyObject *self, PyObject *rows)
+{
+    size_t count;
+    return new_scores((Model *)self, rows, &count);
+}
+
+static PyObject *model_finish(PyObject *self, PyObject *args)
+{
+    Model *m = (Model *)self;
+    Py_buffer scores;
+    int finish;
+    if (!PyArg_ParseTuple(args, "y*i", &scores, &finish))
+        return NULL;
+    PyObject *predictions = NULL;
+    size_t row = m->outputs * sizeof(double);
+    if ((size_t)scores.len % row || (uintptr_t)scores.buf % sizeof(double))
+        PyErr_SetString(PyExc_ValueError, "scores come as whole rows of float64");
+    else if (check_finish(m, finish) == 0)
+        predictions = new_predictions(m, scores.buf, (size_t)scores.len / row, finish);
+    PyBuffer_Release(&scores);
+    return predictions;
+}
+
+/* Every refused cell of one row, as (row, column, code), appended to `found`. */
+static int append_refusals(const Model *m, PyObject *found, Py_ssize_t row, const uint8_t *flags)
+{
+    for (size_t c = 0; c <= m->columns; c++) {
+        if (!flags[c])
+            continue;
+        PyObject *what = Py_BuildValue("(nni)", row, (Py_ssize_t)c, (int)flags[c]);
+        int failed = what == NULL || PyList_Append(found, what) < 0;
+        Py_XDECREF(what);
+        if (failed)
+            return -1;
+    }
+    return 0;
+}
+
+static int find_in_row(const Model *m, PyObject *object, Rows *rows, size_t r, double *wide, uint8_t *flags)
+{
+    Refusal unused;
+    memset(flags, 0, m->columns + 1);
+    if (!rows->borrowed) {
+        PyObject *row = row_at(object, (Py_ssize_t)r);
+        if (row == NULL)
+            return -1;
+        encode_row(m, row, rows->copy + r * m->n_slots, &unused, flags);
+        Py_DECREF(row);
+        if (flags[m->columns])
+            return 0;
+    }
+    compute_row(m, rows->slots + r * m->n_slots, m->n_trees ? NULL : wide, m->n_trees ? (float *)wide : NULL, &unused, flags);
+    return 0;
+}
+
+static PyObject *model_refusals(PyObject *self, PyObject *object)
+{
+    Model *m = (Model *)self;
+    Rows rows;
+    PyObject *found = PyList_New(0);
+    double *wide = malloc((m->n_features + 1) * sizeof *wide);
+    uint8_t *flags = malloc(m->columns + 1);
+    int status = found && wide && flags ? open_rows(m, object, &rows) : -2;
+    for (size_t r = 0; status == 0 && r < rows.count; r++) {
+        status = find_in_row(m, object, &rows, r, wide, flags);
+        if (status == 0)
+            status = append_refusals(m, found, (Py_ssize_t)r, flags);
+    }
+    if (status != -2)
+        release_rows(&rows);
+    free(wide);
+    free(flags);
+    if (status) {
+        Py_CLEAR(found);
+        if (!PyErr_Occurred())
+            PyErr_NoMemory();
+    }
+    return found;
+}
+
+static int hold_buffers(Model *m, PyObject *arrays)
+{
+    static const size_t item[BUFFERS] = {
+        sizeof(Slot), sizeof(Op), 8, sizeof(Feature), 8, sizeof(Node), 4, 4, 8, 4 * SET_WORDS, 8, 8, 8,
+    };
+    if (PyTuple_Size(arrays) != BUFFERS) {
+        PyErr_SetString(PyExc_ValueError, "a model has another number of arrays");
+        return -1;
+    }
+    for (; m->held < BUFFERS; m->held++) {
+        Py_buffer *buffer = &m->buffers[m->held];
+        if (PyObject_GetBuffer(PyTuple_GetItem(arrays, m->held), buffer, PyBUF_C_CONTIGUOUS) < 0)
+            return -1;
+        if ((size_t)buffer->len % item[m->held] || (buffer->len && (uintptr_t)buffer->buf % 8)) {
+            PyErr_SetString(PyExc_ValueError, "an array of broken length or alignment");
+            m->held++;
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static const char *bind_arrays(Model *m)
+{
+#define BIND(field, which, count, size) \
+    m->field = m->buffers[which].buf; \
+    m->count = (size_t)m->buffers[which].len / (size)
+    size_t n_bases, n_start, n_coefficients, n_intercepts, leaf_values;
+    BIND(slots, SLOTS, n_slots, sizeof(Slot));
+    BIND(ops, OPS, n_ops, sizeof(Op));
+    BIND(known, KNOWN, n_known, 8);
+    BIND(features, FEATURES, n_features, sizeof(Feature));
+    BIND(cuts, CUTS, n_cuts, 8);
+    BIND(nodes, NODES, n_nodes, sizeof(Node));
+    BIND(roots, ROOTS, n_trees, 4);
+    BIND(sets, SETS, n_sets, 4 * SET_WORDS);
+#undef BIND
+    m->bases = m->buffers[BASES].buf;
+    m->leaves = m->buffers[LEAVES].buf;
+    m->start = m->buffers[START].buf;
+    m->intercepts = m->buffers[INTERCEPTS].buf;
+    n_bases = (size_t)m->buffers[BASES].len / 4;
+    leaf_values = (size_t)m->buffers[LEAVES].len / 8;
+    n_start = (size_t)m->buffers[START].len / 8;
+    n_coefficients = (size_t)m->buffers[COEFFICIENTS].len / 8;
+    n_intercepts = (size_t)m->buffers[INTERCEPTS].len / 8;
+    m->coefficients = n_coefficients ? m->buffers[COEFFICIENTS].buf : NULL;
+    m->n_leaves = m->width ? leaf_values / m->width : 0;
+    if (m->n_features == 0 || m->columns == 0 || m->n_slots == 0 || m->outputs == 0 || m->outputs > MOST_OUTPUTS)
+        return "a model without columns, features or outputs";
+    if (m->n_trees && (n_bases != m->n_trees || n_start != m->outputs))
+        return "a tree without its base, or an output without its start";
+    if (m->n_trees && m->coefficients)
+        return "trees and coefficients in one model";
+    if (m->coefficients && (n_coefficients != m->outputs * m->n_features || n_intercepts != m->outputs))
+        return "a coefficient or an intercept too many or too few";
+    return NULL;
+}
+
+static int is_plain(const Model *m)
+{
+    if (m->form != FORM_NUMBERS || m->n_features != m->n_slots)
+        return 0;
+    for (size_t f = 0; f < m->n_features; f++)
+        if (m->features[f].slot != f || m->features[f].op_count)
+            return 0;
+    return 1;
+}
+
+static int check_tuples(const Model *m)
+{
+    if (!PyTuple_Check(m->tables) || !PyTuple_Check(m->labels))
+        return 0;
+    for (Py_ssize_t i = 0; i < PyTuple_Size(m->tables); i++)
+        if (!PyDict_Check(PyTuple_GetItem(m->tables, i)))
+            return 0;
+    return 1;
+}
+
+static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"arrays", "tables", "labels", "columns", "outputs", "width", "form", "flags", NULL};
+    PyObject *arrays, *tables, *labels;
+    Py_ssize_t columns, outputs, width;
+    int form, flags;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!OOnnnii", names, &PyTuple_Type, &arrays, &tables, &labels,
+                                     &columns, &outputs, &width, &form, &flags))
+        return NULL;
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Model *m = (Model *)allocate(type, 0);
+    if (m == NULL)
+        return NULL;
+    m->tables = Py_NewRef(tables);
+    m->labels = Py_NewRef(labels);
+    m->columns = columns < 0 ? 0 : (size_t)columns;
+    m->outputs = outputs < 0 ? 0 : (size_t)outputs;
+    m->width = width < 0 ? 0 : (size_t)width;
+    m->form = form;
+    m->flags = flags;
+    const char *problem = NULL;
+    if (!check_tuples(m) || (form != FORM_NUMBERS && form != FORM_CELLS))
+        problem = "vocabularies, labels or the form of the rows are not what they should be";
+    else if (hold_buffers(m, arrays) == 0) {
+        problem = bind_arrays(m);
+        if (!problem)
+            problem = check_model(m);
+    }
+    if (problem)
+        PyErr_SetString(PyExc_ValueError, problem);
+    if (PyErr_Occurred()) {
+        Py_DECREF(m);
+        return NULL;
+    }
+    m->plain = is_plain(m);
+    return (PyObject *)m;
+}
+
+static void model_dealloc(PyObject *self)
+{
+    Model *m = (Model *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    for (int i = 0; i < m->held; i++)
+        PyBuffer_Release(&m->buffers[i]);
+    Py_CLEAR(m->tables);
+    Py_CLEAR(m->labels);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef model_methods[] = {
+    {"predict", model_predict, METH_VARARGS, "predict(rows, finish) -> list of predictions"},
+    {"scores", model_scores, METH_O, "scores(rows) -> bytearray of float64, row by row"},
+    {"finish", model_finish, METH_VARARGS, "finish(scores, finish) -> list of predictions"},
+    {"refusals", model_refusals, METH_O, "refusals(rows) -> [(row, column, code), ...]"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot model_slots[] = {
+    {Py_tp_new, model_new},
+    {Py_tp_dealloc, model_dealloc},
+    {Py_tp_methods, model_methods},
+    {Py_tp_doc, "A sealed model over arrays that were checked; immutable, safe to share between threads."},
+    {0, NULL},
+};
+
+static PyType_Spec model_spec = {
+    .name = "mlinfra.modelkit.sealing._walk.Model",
+    .basicsize = sizeof(Model),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = model_slots,
+};
+
+static int module_exec(PyObject *module)
+{
+    State *state = PyModule_GetState(module);
+    state->refused = PyErr_NewException("mlinfra.modelkit.sealing._walk.Refused", PyExc_ValueError, NULL);
+    state->model_type = PyType_FromModuleAndSpec(module, &model_spec, NULL);
+    if (state->refused == NULL || state->model_type == NULL)
+        return -1;
+    if (PyModule_AddObjectRef(module, "Refused", state->refused) < 0 ||
+        PyModule_AddObjectRef(module, "Model", state->model_type) < 0)
+        return -1;
+    return PyModule_AddIntConstant(module, "ABI", ABI) < 0 || PyModule_AddIntConstant(module, "AVX2", has_avx2()) < 0 ? -1 : 0;
+}
+
+static int module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    State *state = PyModule_GetState(module);
+    Py_VISIT(state->refused);
+    Py_VISIT(state->model_type);
+    return 0;
+}
+
+static int module_clear(PyObject *module)
+{
+    State *state = PyModule_GetState(module);
+    Py_CLEAR(state->refused);
+    Py_CLEAR(state->model_type);
+    return 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec}, {0, NULL}};
+
+static struct PyModuleDef module_definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_walk",
+    .m_doc = "Walks over sealed models.",
+    .m_size = sizeof(State),
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+};
+
+PyMODINIT_FUNC PyInit__walk(void)
+{
+    return PyModuleDef_Init(&module_definition);
+}

@@ -1,0 +1,95 @@
+"""Requests and responses as the server's parts hand them to each other."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+JSON = b"application/json"
+JSON_LINES = b"application/jsonlines"
+CSV = b"text/csv"
+TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+BINARY = b"application/octet-stream"
+
+
+class Request:
+    """One request, complete but for its connection's own matters. Header names are lower case."""
+
+    __slots__ = ("body", "headers", "id", "keep_alive", "method", "old", "refusal", "size", "started", "target")
+
+    def __init__(self) -> None:
+        self.method = b""
+        self.target = b""
+        self.headers: dict[bytes, bytes] = {}
+        self.body = b""
+        self.size = 0  # bytes of body that count against the server's memory
+        self.keep_alive = True
+        self.old = False  # HTTP/1.0
+        self.refusal: Response | None = None  # the answer, where the protocol layer already knows it
+        self.started = 0.0  # perf_counter seconds
+        self.id = b""
+
+
+class Response:
+    """An answer. `headers` holds complete extra header lines; `close` ends the connection after it."""
+
+    __slots__ = ("body", "close", "content_type", "headers", "status")
+
+    def __init__(
+        self, status: int, body: bytes, content_type: bytes = JSON, *, headers: bytes = b"", close: bool = False
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.content_type = content_type
+        self.headers = headers
+        self.close = close
+
+
+class Refusal(Exception):
+    """A request that is not answered with predictions: the status, a code for programs, words for people.
+
+    `rows` holds the refused cells as `Schema.check` gives them.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        rows: Sequence[dict[str, Any]] = (),
+        headers: bytes = b"",
+        close: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.rows = rows
+        self.headers = headers
+        self.close = close
+
+    def response(self) -> Response:
+        """`{"error": {"code", "message", "rows"?}}`."""
+        error: dict[str, Any] = {"code": self.code, "message": self.message}
+        if self.rows:
+            error["rows"] = list(self.rows)
+        return Response(self.status, orjson.dumps({"error": error}), headers=self.headers, close=self.close)
+
+
+def bad_request(message: str, code: str = "MalformedRequest") -> Refusal:
+    """A 400 after which the connection may go on."""
+    return Refusal(400, code, message)
+
+
+def json_response(document: Any, status: int = 200) -> Response:
+    """A document as an answer."""
+    return Response(status, orjson.dumps(document))
+
+
+STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}

@@ -1,0 +1,157 @@
+"""Who may import whom: the table of rooms, held against the code."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = (ROOT / "src", ROOT / "adapters")
+SDKS = {"boto3", "botocore", "sagemaker", "google", "azure", "grpc", "obstore", "moto"}
+PULUMI = {"pulumi", "pulumi_aws", "pulumi_gcp", "pulumi_azure_native"}
+CORE = {"errors", "modelkit", "spec", "contract", "catalog", "environment", "package"}
+MODEL_LIBRARIES = {
+    "joblib",
+    "lightgbm",
+    "mlflow",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "pandas",
+    "scipy",
+    "skl2onnx",
+    "sklearn",
+    "skops",
+    "xgboost",
+}
+
+
+@dataclass(frozen=True)
+class Room:
+    """What may be imported: rooms of mlinfra, libraries anywhere, libraries inside functions alone."""
+
+    rooms: set[str]
+    libraries: frozenset[str] = frozenset()
+    inside_functions: frozenset[str] = frozenset()
+
+
+RULES = {
+    "errors": Room(set()),
+    "__init__": Room({"api", "errors", "environment", "modelkit", "runner", "spec"}),
+    "modelkit": Room({"errors", "modelkit"}, inside_functions=frozenset(MODEL_LIBRARIES)),
+    "spec": Room(CORE, frozenset({"pydantic", "pydantic_core", "ruamel"})),
+    "contract": Room(CORE | {"contract"}, frozenset({"pydantic"})),
+    "catalog": Room(CORE, frozenset({"pydantic"})),
+    "environment": Room(CORE, frozenset({"pydantic"})),
+    "package": Room(CORE, frozenset({"packaging", "pathspec", "pydantic", "uv"})),
+    "engine": Room(CORE | {"engine"}, frozenset({"pydantic"})),
+    "runner": Room({"runner"}),
+    "serving": Room(
+        {"errors", "modelkit", "runner.fetch", "serving"},
+        frozenset({"httptools", "numpy", "orjson", "simdjson", "uvloop"}),
+        frozenset(MODEL_LIBRARIES),
+    ),
+    "host": Room(
+        {"catalog", "contract", "errors", "host", "modelkit", "package", "runner", "serving", "spec"},
+        frozenset({"httptools", "orjson", "pydantic", "uvloop"}),
+    ),
+    "api": Room(CORE | {"api", "engine"}),
+    "cli": Room(CORE | {"api", "cli", "engine"}, frozenset({"click"}), frozenset({"rich"})),
+    "testing": Room(CORE | {"api", "engine", "testing"}, frozenset({"pytest"})),
+    "adapter": Room({"catalog", "contract", "environment", "errors", "spec"}, frozenset({"pydantic"})),
+    "adapter client": Room({"contract", "environment", "errors", "host"}),
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    file: Path
+    line: int
+    module: str
+    in_function: bool
+    for_types: bool
+
+
+def files() -> list[Path]:
+    return [path for source in SOURCES for path in sorted(source.rglob("*.py"))]
+
+
+def room_of(path: Path) -> str:
+    if path.is_relative_to(ROOT / "adapters"):
+        return "adapter client" if path.name == "client.py" else "adapter"
+    part = path.relative_to(ROOT / "src" / "mlinfra").parts[0]
+    return part.removesuffix(".py")
+
+
+def imports(path: Path) -> list[Import]:
+    found: list[Import] = []
+
+    def visit(node: ast.AST, *, in_function: bool, for_types: bool) -> None:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            in_function = True
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            for_types = True
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = _targets(node)
+        found.extend(Import(path, node.lineno, name, in_function, for_types) for name in names)
+        for child in ast.iter_child_nodes(node):
+            visit(child, in_function=in_function, for_types=for_types)
+
+    visit(ast.parse(path.read_text()), in_function=False, for_types=False)
+    return found
+
+
+def _targets(node: ast.ImportFrom) -> list[str]:
+    """`from mlinfra import errors` reaches the room `errors`; relative imports are not the house's style."""
+    if node.level:
+        return ["(relative)"]
+    if node.module == "mlinfra":
+        return [f"mlinfra.{alias.name}" for alias in node.names]
+    return [str(node.module)]
+
+
+def allowed(each: Import) -> bool:
+    top, _, rest = each.module.partition(".")
+    room = room_of(each.file)
+    rule = RULES[room]
+    if top in sys.stdlib_module_names or top == "__future__":
+        return True
+    if top == "mlinfra":
+        target = rest.split(".")[0]
+        return (
+            target == room
+            or target in rule.rooms
+            or any(rest == name or rest.startswith(f"{name}.") for name in rule.rooms)
+        )
+    if top.startswith("mlinfra_"):
+        return top == each.file.relative_to(ROOT / "adapters").parts[0] if "adapter" in room else False
+    return top in rule.libraries or (top in rule.inside_functions and (each.in_function or each.for_types))
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_room_imports_what_it_may(path: Path):
+    assert room_of(path) in RULES, "a new room needs a line in the table"
+    wrong = [f"{each.file.relative_to(ROOT)}:{each.line}: {each.module}" for each in imports(path) if not allowed(each)]
+    assert wrong == []
+
+
+def test_no_rule_lets_an_sdk_or_pulumi_in():
+    assert not any((SDKS | PULUMI) & (rule.libraries | rule.inside_functions) for rule in RULES.values())
+
+
+def test_the_walk_sees_what_is_forbidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    source = tmp_path / "src" / "mlinfra" / "contract"
+    source.mkdir(parents=True)
+    culprit = source / "bad.py"
+    culprit.write_text(
+        "def f():\n    import boto3\nfrom mlinfra.engine import plan\nimport mlinfra_local\nfrom mlinfra import cli\n"
+    )
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    assert [each.line for each in imports(culprit) if not allowed(each)] == [2, 3, 4, 5]

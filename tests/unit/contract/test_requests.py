@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlinfra.contract.requests import File, Lookup, Ref, Request, dig, found
+from mlinfra.errors import KitFault
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+leaves = scalars | st.builds(Ref, st.text(), st.text()) | st.builds(File, st.text(), st.text(), st.integers())
+keys = st.text().filter(lambda key: not key.startswith("$"))
+bodies = st.dictionaries(
+    keys, st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(keys, inner)), max_size=4
+)
+READ = Request(step="read", service="s", operation="Get", effect=False)
+
+
+@given(body=bodies, repeatable=st.booleans())
+def test_a_request_survives_its_document(body: dict[str, object], *, repeatable: bool):
+    request = Request("make", "s", "Create", body, repeatable=repeatable, lookup=Lookup(READ, "items"))
+    assert Request.from_document(request.as_document()) == request
+
+
+def test_references_are_filled_from_replies_wherever_they_stand():
+    request = Request("b", "s", "Create", {"x": [{"y": Ref("a", "items.0.arn")}]}, repeatable=True)
+    assert request.refs == {"a"}
+    assert request.resolve({"a": {"items": [{"arn": "it"}]}}).body == {"x": [{"y": "it"}]}
+
+
+def test_a_reference_to_nothing_is_a_fault_of_the_kit():
+    request = Request("b", "s", "Create", {"x": Ref("a", "arn")}, repeatable=True)
+    with pytest.raises(KitFault, match=r"a\.arn"):
+        request.resolve({"a": {}})
+
+
+def test_an_effect_can_be_repeated_or_looked_up():
+    with pytest.raises(KitFault, match="neither repeatable nor"):
+        Request("a", "s", "Create")
+
+
+@pytest.mark.parametrize(
+    ("items", "reply", "expected"),
+    [
+        ("", {"name": "a"}, {"name": "a"}),
+        ("", {}, None),
+        ("jobs", {"jobs": []}, None),
+        ("jobs", {}, None),
+        ("jobs", {"jobs": [{"name": "a"}, {"name": "b"}]}, {"name": "a"}),
+    ],
+)
+def test_a_lookup_finds_what_is_there(items: str, reply: dict[str, object], expected: dict[str, object] | None):
+    assert found(Lookup(READ, items), reply) == expected
+
+
+def test_digging_where_nothing_lies_is_a_key_error():
+    for path in ("a.b", "a.0.c", "x", "a.1"):
+        with pytest.raises(KeyError):
+            dig({"a": [{"b": 1}]}, path)
