@@ -6,7 +6,7 @@ adapter imports no vendor SDK; only `connect` does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -115,10 +115,10 @@ class Permissions(Protocol):
 
 @dataclass(frozen=True)
 class Adapter:
-    """A platform, known to the core by its name alone.
+    """A platform, known to the core by its name alone. `title` is that name as people write it.
 
     `package` is the Python package that holds the modules; `sdk` a module of the vendor's SDK by which to see
-    whether `extra` is installed.
+    whether `extra` is installed. `at_hand`: jobs run on the client's own machine, with its interpreters.
     """
 
     platform: str
@@ -128,7 +128,7 @@ class Adapter:
     extra: str = ""
     sdk: str = ""
     title: str = ""
-    native_stages: tuple[str, ...] = field(default=())
+    at_hand: bool = False
 
     @property
     def jobs(self) -> JobRenderer:

@@ -42,8 +42,9 @@ def follow_up(session: Session, job: JobObservation) -> list[Followed]:
     submitted = load(session, job.id)
     if submitted is None:
         return []
-    done = [_DO[kind](session, submitted, job) for kind in submitted.follow_ups]
-    for kind in submitted.follow_ups:
+    due = submitted.follow_ups(session.adapter.capabilities)
+    done = [_DO[kind](session, submitted, job) for kind in due]
+    for kind in due:
         session.journal.followed_up(session.environment.id, FollowUp(job.id, kind))
     return [each for each in done if each is not None]
 

@@ -160,8 +160,8 @@ def download(session: Session, job: JobObservation, target: Path, *, output: str
         NotFound: the job has no such output, or left nothing.
         IntegrityError: the bytes are not those that the job wrote.
     """
-    wanted = {output: job.outputs[output]} if output in job.outputs else dict(job.outputs)
-    if output is not None and output not in job.outputs:
+    wanted = {name: artefact for name, artefact in job.outputs.items() if output in {None, name}}
+    if output is not None and not wanted:
         raise NotFound("the job has no such output", given=output, allowed=", ".join(job.outputs) or "none")
     return [download_tree(session, artefact, target / name) for name, artefact in wanted.items()]
 

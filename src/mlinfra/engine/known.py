@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from mlinfra.errors import CapacityUnavailable
 from mlinfra.package.atomic import new_file
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Known:
         return document if isinstance(document, dict) else None
 
     def _write(self, uri: str, digest: str, document: dict[str, object]) -> None:
-        with suppress(OSError), new_file(self._path(uri, digest)) as file:
+        with suppress(OSError, CapacityUnavailable), new_file(self._path(uri, digest)) as file:
             file.write(json.dumps(document).encode())
 
     def _path(self, uri: str, digest: str) -> Path:

@@ -120,8 +120,7 @@ def plan_job(prepared: Prepared, environment: Environment, adapter: Adapter) -> 
         losses=tuple(losses(adapter.capabilities, needed_by_job(prepared.spec))),
         permissions=adapter.config.permissions(environment),
         notes=tuple(
-            f"{prepared.inputs[name].uri}: version {RESOLVED_AT_SUBMIT}, and with it the job's name"
-            for name in prepared.unpinned
+            f"inputs.{name}: version {RESOLVED_AT_SUBMIT}, and with it the job's name" for name in prepared.unpinned
         ),
     )
 

@@ -5,12 +5,14 @@ Reads files, packs what changed, sends nothing; so `plan` and `submit` see the s
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlinfra.contract.capabilities import needed_by_job, require
 from mlinfra.engine.identity import Work
-from mlinfra.package import Bundle, Lock, build_bundle, checkout, lock_requirements
+from mlinfra.errors import SpecError
+from mlinfra.package import Bundle, Lock, build_bundle, fetch_code, lock, tree_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from mlinfra.contract.requests import Document
     from mlinfra.engine.folders import Folders
     from mlinfra.environment import Environment
-    from mlinfra.spec import JobSpec, ModelSpec
+    from mlinfra.spec import Input, JobSpec, ModelSpec
 
 
 @dataclass(frozen=True)
@@ -98,35 +100,57 @@ def prepare(
     spec = spec.for_environment(environment.name, environment.platform)
     require(environment.platform, adapter.capabilities, needed_by_job(spec))
     adapter.config.check_overrides(spec.overrides.get(environment.platform, {}), environment)
-    code = base / spec.code if isinstance(spec.code, str) else checkout(spec.code.git, spec.code.ref, folders.cache)
-    inputs = {name: _input(each, base, folders) for name, each in spec.inputs.items()}
-    lock = _lock(spec, code, environment, folders)
+    code = (base / spec.code) if isinstance(spec.code, str) else fetch_code(spec.code.git, spec.code.ref, folders.cache)
+    inputs = {name: _input(name, each, base, folders) for name, each in spec.inputs.items()}
+    locked = _lock(spec, base, environment, adapter, folders)
     bundle = build_bundle(
         code,
         exclude=[each.path for each in inputs.values() if isinstance(each, LocalInput)],
-        requirements_lock=lock.text if lock else None,
+        requirements_lock=locked.text if locked else None,
         cache=folders.cache,
     )
     return Prepared(
         spec=spec,
         bundle=bundle,
-        lock=lock,
+        lock=locked,
         inputs=inputs,
         schemas=_schemas(spec, models or {}),
         occasion=occasion,
     )
 
 
-def _input(given: object, base: Path, folders: Folders) -> LocalInput | RemoteInput:
-    raise NotImplementedError
+def python_version(spec: JobSpec, environment: Environment) -> str:
+    """The Python of a job, as major.minor: what it asks for, what the environment's image has, or ours."""
+    asked = spec.python.version if spec.python else None
+    image = environment.images.get("runner") or environment.images.get("base")
+    return asked or (image.python if image else "") or f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def _lock(spec: JobSpec, code: Path, environment: Environment, folders: Folders) -> Lock | None:
-    if spec.image is not None:
+def _input(name: str, given: Input, base: Path, folders: Folders) -> LocalInput | RemoteInput:
+    if not given.is_local:
+        return RemoteInput(given.uri, given.version or given.at or "")
+    path = base / given.uri
+    if not path.exists():
+        raise SpecError(
+            f"inputs.{name}: there is no such file or folder",
+            given=given.uri,
+            allowed=f"a path beside the spec file, in {base}",
+            todo="correct the path, or give an address such as store://…",
+        )
+    content = tree_digest(path, folders.cache)
+    return LocalInput(path, content.digest, content.size, path.is_dir())
+
+
+def _lock(spec: JobSpec, base: Path, environment: Environment, adapter: Adapter, folders: Folders) -> Lock | None:
+    """The packages of the job, pinned; None where it names none and takes what the image has."""
+    if spec.python is None or spec.python.requirements is None:
         return None
-    requirements = code / spec.python.requirements if spec.python.requirements else None
-    return lock_requirements(
-        requirements, python=spec.python.version, index=environment.python_index, cache=folders.cache
+    return lock(
+        base / spec.python.requirements,
+        python_version(spec, environment),
+        index=environment.python_index or None,
+        cache=folders.cache,
+        platform=None if adapter.at_hand else "linux",
     )
 
 

@@ -28,6 +28,7 @@ class Phase(StrEnum):
     PROBING = "probing"  # they answer the model's own example
     SHIFTING = "shifting"  # traffic is on its way to the step's share
     BAKING = "baking"  # the step is there and is being watched
+    GUARDED = "guarded"  # the platform itself makes the change and watches it
     FINISHING = "finishing"  # all traffic is on the new ones; the old ones go
     RETREATING = "retreating"  # traffic is on its way back
     CLEANING = "cleaning"  # it is back; the new ones go
@@ -97,6 +98,10 @@ class Rollout:
             return self.policy.steps[self.index]
         return 0
 
+    def describe(self) -> str:
+        """Where it stands, in words."""
+        return f"{self.old.title if self.old else 'nothing'} -> {self.new.title}, {self.phase} at {self.percent} %"
+
     def as_document(self) -> Document:
         """The record in the store."""
         return {
@@ -132,11 +137,19 @@ class Rollout:
 
 
 def begin(
-    old: Release | None, new: Release, policy: Policy, now: datetime, *, who: str, reverses: bool = False
+    old: Release | None,
+    new: Release,
+    policy: Policy,
+    now: datetime,
+    *,
+    who: str,
+    reverses: bool = False,
+    guarded: bool = False,
 ) -> Rollout:
-    """A rollout at its start."""
-    first = Rollout(old, new, policy, phase=Phase.PREPARING, since=now, begun=now, who=who, reverses=reverses)
-    return _noted(first, now, "began", f"{old.title if old else 'nothing'} -> {new.title}")
+    """A rollout at its start. `guarded` leaves the steps and the watching to the platform."""
+    phase = Phase.GUARDED if guarded else Phase.PREPARING
+    first = Rollout(old, new, policy, phase=phase, since=now, begun=now, who=who, reverses=reverses)
+    return _noted(first, now, "began", first.describe())
 
 
 def goal(rollout: Rollout) -> Release | None:
@@ -148,7 +161,7 @@ def goal(rollout: Rollout) -> Release | None:
     old, new = rollout.old, rollout.new
     if rollout.phase is Phase.CLEANING:
         return old
-    if old is None or rollout.phase is Phase.FINISHING:
+    if old is None or rollout.phase in (Phase.FINISHING, Phase.GUARDED):
         return new
     if rollout.phase is Phase.RETREATING:
         return old.keeping(new.deployments)
@@ -167,7 +180,7 @@ def arrived(rollout: Rollout, now: datetime) -> Rollout:
         return _noted(_entered(rollout, Phase.CLEANING, now), now, "traffic is back")
     if rollout.phase is Phase.CLEANING:
         return _entered(rollout, rollout.end or Phase.ABORTED, now)
-    if rollout.phase is Phase.FINISHING:
+    if rollout.phase in (Phase.FINISHING, Phase.GUARDED):
         return _noted(_entered(rollout, Phase.COMPLETED, now), now, "completed")
     return _noted(_entered(rollout, Phase.PROBING, now), now, "ready")
 
@@ -187,6 +200,17 @@ def measured(rollout: Rollout, verdict: Verdict, figures: Document, now: datetim
     if verdict.course is Course.HOLD and rollout.decisions[-1].verb != "held":
         return _noted(rollout, now, "held", verdict.reason, figures)
     return rollout
+
+
+def gave_up(rollout: Rollout, cause: str, now: datetime, figures: Mapping[str, Any] | None = None) -> Rollout:
+    """The platform cannot give the endpoint the shape of `goal`, or the newcomers fail their probe.
+
+    On the way back there is nothing to turn to but the old release alone.
+    """
+    if rollout.phase is Phase.RETREATING:
+        return _noted(_entered(rollout, Phase.CLEANING, now), now, "removing", cause, figures)
+    end = Phase.ROLLED_BACK if rollout.phase is Phase.GUARDED else Phase.FAILED
+    return send_back(rollout, end, cause, now, figures)
 
 
 def send_back(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mlinfra.engine import records
-from mlinfra.engine.persist import persist
+from mlinfra.engine.patience import patiently
 from mlinfra.engine.releases import Release
 from mlinfra.engine.rollout import Phase, Rollout
 from mlinfra.errors import CapabilityError, Conflict
@@ -90,7 +90,7 @@ class Ledger:
         """
         document = _document(book)
         try:
-            self.etag = persist(self.session, lambda: self._put(document))
+            self.etag = patiently(self.session, lambda: self._put(document))
         except Conflict:
             found = records.read(self.session, key(self.endpoint))
             if found is None or found.document != json.loads(json.dumps(document)):
@@ -101,6 +101,7 @@ class Ledger:
     def remove(self) -> None:
         """Forget the endpoint. Safe to repeat."""
         records.delete(self.session, key(self.endpoint))
+        records.delete(self.session, _stop_key(self.endpoint))
         self.book, self.etag = Book(), None
 
     def _put(self, document: Document) -> str:
@@ -111,6 +112,24 @@ class Ledger:
 def key(endpoint: str) -> str:
     """Where an endpoint's book lies."""
     return f"kit/rollouts/{endpoint}.json"
+
+
+def ask_to_stop(session: Session, endpoint: str, rollout: Rollout) -> None:
+    """Ask whoever watches this rollout to send it back; that process holds the lease and we do not."""
+    asked = {"begun": rollout.begun.isoformat(), "who": session.caller.principal}
+    records.write(session, _stop_key(endpoint), asked)
+
+
+def stop_asked_by(session: Session, endpoint: str, rollout: Rollout) -> str:
+    """Who wants this very rollout to go back; empty when nobody does."""
+    asked = records.read(session, _stop_key(endpoint))
+    if asked is None or asked.document["begun"] != rollout.begun.isoformat():
+        return ""
+    return str(asked.document["who"])
+
+
+def _stop_key(endpoint: str) -> str:
+    return f"kit/rollouts/{endpoint}.stop.json"
 
 
 def _document(book: Book) -> Document:

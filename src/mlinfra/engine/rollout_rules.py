@@ -85,8 +85,11 @@ class Verdict:
     reason: str
 
 
-def judge(policy: Policy, samples: Mapping[str, Sample], *, baked: bool) -> Verdict:
-    """What the figures say. A broken rule counts at any time, everything else when the step has baked."""
+def judge(policy: Policy, samples: Mapping[str, Sample], *, baked: bool, last: bool) -> Verdict:
+    """What the figures say. A broken rule counts at any time, everything else when the step has baked.
+
+    Too few requests never hold the last step: all traffic is there, so waiting would spare nobody anything.
+    """
     for name, sample in samples.items():
         for health in filter(None, (sample.total, sample.latest)):
             broken = breach(policy, health)
@@ -99,8 +102,9 @@ def judge(policy: Policy, samples: Mapping[str, Sample], *, baked: bool) -> Verd
         for name, sample in samples.items()
         if policy.needs_data and sample.total.requests < _wanted(policy)
     ]
-    if short:
-        return Verdict(_WITHOUT_DATA[policy.on_no_data], "; ".join(short))
+    course = _WITHOUT_DATA[policy.on_no_data]
+    if short and not (last and course is Course.HOLD):
+        return Verdict(course, "; ".join(short))
     return Verdict(Course.FORWARD, _progress(samples))
 
 
@@ -180,4 +184,4 @@ METRICS: dict[str, Metric] = {
     "p99": Metric("the 99th percentile of latency", lambda health: health.p99, _seconds),
 }
 
-_WITHOUT_DATA = {"hold": Course.HOLD, "continue": Course.FORWARD, "rollback": Course.BACK}
+_WITHOUT_DATA = {"hold": Course.HOLD, "advance": Course.FORWARD, "rollback": Course.BACK}

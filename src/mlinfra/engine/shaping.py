@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlinfra.engine.session import Session
     from mlinfra.spec import EndpointSpec
 
-DEADLINE = 3600.0  # seconds for one shape: the slowest platforms take half of it to make a deployment
+DEADLINE = 7200.0  # seconds for one shape
 LONGEST_PAUSE = TTL / 3  # so that the lease is renewed in time
 _LAG = 5.0  # seconds between looks at a change that was acknowledged and does not show yet
 
@@ -66,17 +66,19 @@ def shape(
     desired: EndpointDesired,
     *,
     between: Callable[[], None],
-    patience: Callable[[], float] = lambda: DEADLINE,
+    give_up_after: float | None = None,
+    deadline: float = DEADLINE,
 ) -> EndpointObservation | None:
     """Bring the endpoint to that shape, and return it as it then is. May be killed anywhere and run again.
 
-    `between` is called before each look; `patience` says how many seconds are left for what is still waited for.
+    `between` is called before each look. Waiting longer than `give_up_after` seconds counts as a failure.
 
     Raises:
-        DeploymentFailed: the platform says that it cannot get there, or patience ended.
+        DeploymentFailed: the platform says that it cannot get there, or it was given up.
         Unavailable: it did not get there within the deadline.
     """
     seen: list[EndpointObservation | None] = [None]
+    ends = None if give_up_after is None else session.clock.monotonic() + give_up_after
 
     def look() -> EndpointObservation | None:
         between()
@@ -87,11 +89,11 @@ def shape(
         wanted = _next_step(session, desired, observed)
         if not isinstance(wanted, Wait):
             return wanted
-        if patience() <= 0:
-            return Failed(f"no longer waiting for {wanted.until}", todo="see the logs and the vendor's page for why")
+        if ends is not None and session.clock.monotonic() >= ends:
+            return Failed(f"gave up waiting for {wanted.until} after {give_up_after:.0f} s")
         return replace(wanted, poll_after=min(wanted.poll_after, LONGEST_PAUSE))
 
-    reconcile(session, f"endpoint/{desired.name}", look, step, deadline=DEADLINE)
+    reconcile(session, f"endpoint/{desired.name}", look, step, deadline=deadline)
     return seen[0]
 
 

@@ -7,9 +7,10 @@ machine that submitted is gone.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from mlinfra.contract.jobs import Artefact, JobObservation, JobRun
+from mlinfra.contract.capabilities import Capability, Level, support
+from mlinfra.contract.jobs import Artefact, JobRun
 from mlinfra.engine import audit, records
 from mlinfra.engine.effects import send_all
 from mlinfra.engine.manifest import job_manifest
@@ -18,13 +19,21 @@ from mlinfra.spec import JobSpec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mlinfra.contract.capabilities import Capabilities
+    from mlinfra.contract.jobs import JobObservation
     from mlinfra.contract.requests import Document
-    from mlinfra.contract.store import Store
     from mlinfra.engine.session import Session
     from mlinfra.environment import Environment
 
 REGISTER = "register"
 RETRY = "retry"
+
+
+class Addresses(Protocol):
+    """What tells under which address a key of the store lies; a plan has nothing else of a store."""
+
+    def uri(self, key: str) -> str:
+        """The address of a key."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +48,13 @@ class Submitted:
     lock: str | None = None
     schemas: Document = field(default_factory=dict)
 
-    @property
-    def follow_ups(self) -> tuple[str, ...]:
-        """The kinds of follow-up that are due when the job has ended."""
-        register = (REGISTER,) if self.spec.register_ else ()
-        return (*register, RETRY) if self.spec.retries.infrastructure else register
+    def follow_ups(self, capabilities: Capabilities) -> tuple[str, ...]:
+        """The kinds of follow-up that are due when the job has ended; what the platform does itself is not."""
+        by_us = support(capabilities, Capability.JOB_RETRIES).level is Level.KIT
+        wanted = {REGISTER: self.spec.register_ is not None, RETRY: by_us and self.spec.retries.infrastructure > 0}
+        return tuple(kind for kind, is_due in wanted.items() if is_due)
 
-    def run(self, attempt: int, store: Store, environment: Environment) -> JobRun:
+    def run(self, attempt: int, store: Addresses, environment: Environment) -> JobRun:
         """One attempt, as an adapter renders it."""
         base = output_prefix(self.id, attempt)
         return JobRun(
@@ -98,7 +107,8 @@ def output_prefix(work_id: str, attempt: int) -> str:
 def keep(session: Session, submitted: Submitted) -> None:
     """Write the record down, before the first attempt begins. Safe to repeat."""
     records.write(session, _key(submitted.id), submitted.as_document())
-    session.journal.owe(session.environment.id, submitted.id, list(submitted.follow_ups))
+    due = submitted.follow_ups(session.adapter.capabilities)
+    session.journal.owe(session.environment.id, submitted.id, list(due))
 
 
 def load(session: Session, work_id: str) -> Submitted | None:

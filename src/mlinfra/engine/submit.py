@@ -55,7 +55,7 @@ def submit(session: Session, prepared: Prepared) -> Submission:
     for attempt in range(first, first + _MOST_HIDDEN_ATTEMPTS):
         job = start(session, submitted, attempt)
         if job.state.reusable:
-            return Submission(work_id, job, reused=False, follow_ups=submitted.follow_ups)
+            return Submission(work_id, job, reused=False, follow_ups=submitted.follow_ups(session.adapter.capabilities))
     raise KitFault(f"{prepared.spec.name}: {_MOST_HIDDEN_ATTEMPTS} attempts were there already and had all ended")
 
 

@@ -29,25 +29,15 @@ def mix(old: Mapping[str, int], new: Mapping[str, int], percent: int) -> dict[st
     return shares
 
 
-def even(shares: Mapping[str, int | None]) -> dict[str, int]:
-    """Fill the shares that are left open evenly with what the others leave.
-
-    Raises:
-        UsageError: they do not sum to 100.
-    """
-    still_open = [name for name, share in shares.items() if share is None]
-    left = WHOLE - sum(share for share in shares.values() if share is not None)
-    filled = _rounded(dict.fromkeys(still_open, left * WHOLE // len(still_open))) if still_open and left > 0 else {}
-    return check({name: filled.get(name, 0) if share is None else share for name, share in shares.items()})
-
-
 def check(shares: Mapping[str, int]) -> dict[str, int]:
     """The shares, if they are ones.
 
     Raises:
         UsageError: a share is no whole percent, or they do not sum to 100.
     """
-    whole = all(isinstance(share, int) and not isinstance(share, bool) and 0 <= share <= WHOLE for share in shares.values())
+    whole = all(
+        isinstance(share, int) and not isinstance(share, bool) and 0 <= share <= WHOLE for share in shares.values()
+    )
     if whole and sum(shares.values()) == WHOLE:
         return dict(shares)
     raise UsageError(

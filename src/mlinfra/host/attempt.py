@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _READ_BYTES = 1 << 16
 _MEMORY_PERIOD = 0.25  # seconds between two looks at the memory; what comes and goes between them is not seen
 _DRAIN_SECONDS = 1.0  # how long output is read after the last process has ended
+_FORCE_PERIOD = 0.05  # seconds between two rounds of killing what would not end
 _SIGNAL_BASE = 128  # a process ended by signal n exits with 128 + n, as shells say it
 
 
@@ -139,8 +140,8 @@ class Attempt:
         try:
             self._start()
             while any(member.exit_code is None for member in self._members):
-                self._pass(self._pause())
                 self._check()
+                self._pass(self._pause())
             return self._outcome()
         finally:
             self._clean()
@@ -156,7 +157,7 @@ class Attempt:
             self._members.append(member)
             self._selector.register(_output(process), selectors.EVENT_READ, member)
 
-    def _pass(self, seconds: float) -> None:
+    def _pass(self, seconds: float | None) -> None:
         """Wait for news; write output, note ends."""
         for key, _events in self._selector.select(seconds):
             if key.data is None:
@@ -228,16 +229,17 @@ class Attempt:
         """Seconds until something must be looked at, None where only news matters."""
         now = time.monotonic()
         if self._cause is not None:
-            return min(max(0.0, self._patience - now), 0.25) if self._patience > now else 0.05
+            return max(_FORCE_PERIOD, self._patience - now)
         moments = [] if self.limits.deadline is None else [self.limits.deadline]
         moments += [] if self.limits.memory is None else [self._next_look]
         return max(0.0, min(moments) - now) if moments else None
 
     def _outcome(self) -> Outcome:
-        failed = next((member.exit_code for member in self._members if member.exit_code), None)
         if self._cause is None:
             return Outcome(End.EXITED, 0)
-        return Outcome(self._cause.end, self._cause.exit_code if self._cause.exit_code else failed, self._cause.reason)
+        codes = [member.exit_code for member in self._members]
+        failed = next((code for code in codes if code), codes[0] if codes else None)
+        return Outcome(self._cause.end, self._cause.exit_code or failed, self._cause.reason)
 
     def _clean(self) -> None:
         """Leave no process behind and lose no line that was written."""
@@ -250,6 +252,10 @@ class Attempt:
             _output(member.process).close()
             member.writer.close()
         self._selector.close()
+
+
+def _noticed(_number: int, _frame: object) -> None:
+    """The wake-up descriptor has already told."""
 
 
 def _popen(command: Command) -> subprocess.Popen[bytes]:

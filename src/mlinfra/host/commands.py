@@ -1,4 +1,4 @@
-"""What a process of a job or deployment finds in its environment: enough to work, nothing of its submitter's secrets."""
+"""What a process of a job or deployment finds in its environment: enough to work, none of its submitter's secrets."""
 
 from __future__ import annotations
 
@@ -11,8 +11,27 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _KEPT = frozenset(
-    "HOME LANG LOGNAME NIX_SSL_CERT_FILE NO_PROXY PATH REQUESTS_CA_BUNDLE SHELL SSL_CERT_DIR SSL_CERT_FILE TMPDIR TZ "
-    "USER HTTP_PROXY HTTPS_PROXY ALL_PROXY CUDA_VISIBLE_DEVICES LD_LIBRARY_PATH DYLD_LIBRARY_PATH".split()
+    {
+        "HOME",
+        "LANG",
+        "LOGNAME",
+        "SHELL",
+        "TMPDIR",
+        "TZ",
+        "USER",
+        "PATH",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "NIX_SSL_CERT_FILE",
+        "REQUESTS_CA_BUNDLE",
+        "SSL_CERT_DIR",
+        "SSL_CERT_FILE",
+        "CUDA_VISIBLE_DEVICES",
+        "LD_LIBRARY_PATH",
+        "DYLD_LIBRARY_PATH",
+    }
 )
 _KEPT_FAMILIES = ("LC_", "PIP_", "UV_")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -21,9 +40,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 def inherited(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What a job keeps of its submitter's environment: where things are, proxies and certificates."""
     return {
-        name: value
-        for name, value in environment.items()
-        if name.upper() in _KEPT or name.startswith(_KEPT_FAMILIES)
+        name: value for name, value in environment.items() if name.upper() in _KEPT or name.startswith(_KEPT_FAMILIES)
     }
 
 

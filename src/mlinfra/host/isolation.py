@@ -61,7 +61,7 @@ def enter(isolation: Isolation, mounts: Mapping[str, str], argv: Sequence[str], 
     if isolation.kind == NAMESPACE and mounts:
         folder.mkdir(parents=True, exist_ok=True)
         script = folder / "enter.sh"
-        script.write_text("\n".join(_script(mounts, folder / "tree")) + "\n")
+        script.write_text("\n".join(_script(mounts, folder)) + "\n")
         return [*isolation.tool, "/bin/sh", str(script), *argv]
     if isolation.kind == BUBBLEWRAP and mounts:
         return [*isolation.tool, "--die-with-parent", *_bubblewrap(mounts), "--", *argv]
@@ -101,33 +101,38 @@ def _overlaid(mounts: Mapping[str, str]) -> list[PurePosixPath]:
     targets = [PurePosixPath(path) for path in mounts]
     missing = [target for target in targets if not Path(target).exists()]
     anchors = {
-        _anchor(target) for target in missing if not any(other in target.parents for other in targets if other != target)
+        _anchor(target)
+        for target in missing
+        if not any(other in target.parents for other in targets if other != target)
     }
-    return [_ROOT] if _ROOT in anchors else sorted(anchors)
+    return sorted(anchors)
 
 
-def _script(mounts: Mapping[str, str], tree: Path) -> Iterator[str]:
+def _script(mounts: Mapping[str, str], folder: Path) -> Iterator[str]:
     """The shell lines that put the mounts in place and become the command, whose arguments follow the script's."""
     mount = _program("mount")
     overlaid = _overlaid(mounts)
-    root = tree if overlaid == [_ROOT] else None
+    root = folder / "tree" if _ROOT in overlaid else Path("/")
     yield "set -e"
     yield 'at="$PWD"'
-    for number, folder in enumerate(overlaid):
-        yield from _overlay(folder, tree if root else tree / str(number), mount, keep_apart=bool(root))
+    for number, original in enumerate(overlaid):
+        copy = root if original == _ROOT else folder / f"copy-{number}"
+        yield from _copy(original, copy, mount)
+        if original != _ROOT:
+            yield f"{mount} --rbind {_q(copy)} {_q(root / original.relative_to('/'))}"
     for target, source in _ordered(mounts):
-        place = root / target.relative_to("/") if root else Path(target)
+        place = root / target.relative_to("/")
         yield _placeholder(source, place)
         yield f"{mount} --rbind {_q(source)} {_q(place)}"
-    yield 'cd "$at"'
-    if root:
+    if _ROOT in overlaid:
         yield f'exec {_program("chroot")} {_q(root)} /bin/sh -c \'cd "$0" && exec "$@"\' "$at" "$@"'
     else:
+        yield 'cd "$at"'
         yield 'exec "$@"'
 
 
-def _overlay(folder: PurePosixPath, copy: Path, mount: str, *, keep_apart: bool) -> Iterator[str]:
-    """Fill a fresh file system with all that a folder holds; lay it over the folder unless it is to stand apart."""
+def _copy(folder: PurePosixPath, copy: Path, mount: str) -> Iterator[str]:
+    """Make a fresh file system that holds all that a folder holds, and can hold more."""
     yield f"mkdir -p {_q(copy)}"
     yield f"{mount} -t tmpfs tmpfs {_q(copy)}"
     for entry in sorted(Path(folder).iterdir()):
@@ -137,8 +142,6 @@ def _overlay(folder: PurePosixPath, copy: Path, mount: str, *, keep_apart: bool)
         else:
             yield _placeholder(entry, place)
             yield f"{mount} --rbind {_q(entry)} {_q(place)}"
-    if not keep_apart:
-        yield f"{mount} --rbind {_q(copy)} {_q(folder)}"
 
 
 def _placeholder(source: Path, place: Path) -> str:
@@ -150,7 +153,7 @@ def _placeholder(source: Path, place: Path) -> str:
 
 def _bubblewrap(mounts: Mapping[str, str]) -> Iterator[str]:
     overlaid = _overlaid(mounts)
-    if overlaid != [_ROOT]:
+    if _ROOT not in overlaid:
         yield from ("--dev-bind", "/", "/")
     for folder in overlaid:
         if folder != _ROOT:

@@ -21,6 +21,7 @@ from mlinfra.host.plan import JobPlan
 
 if TYPE_CHECKING:
     import sqlite3
+
     from mlinfra.host.database import Database
     from mlinfra.host.layout import Layout
 
@@ -132,7 +133,9 @@ class JobTable:
                     "UPDATE jobs SET spawned = ?, spawns = spawns + 1 WHERE seq = ?", (time.time(), row["seq"])
                 )
                 if row["spawns"] >= _SPAWNS:
-                    self.move(connection, row, JobState.FAILED, reason=self._why(row["name"], "no supervisor would start"))
+                    self.move(
+                        connection, row, JobState.FAILED, reason=self._why(row["name"], "no supervisor would start")
+                    )
         for row in missing:
             if row["spawns"] < _SPAWNS:
                 self._spawn(row["name"])
@@ -142,7 +145,9 @@ class JobTable:
             "SELECT * FROM jobs WHERE state = ? ORDER BY seq LIMIT ?", (JobState.QUEUED, self._free(connection) + 1)
         ).fetchall()
         patience = time.time() - _SPAWN_PATIENCE
-        return [row for row in ahead if row["spawned"] < patience and not processes.is_alive(row["pid"], row["process"])]
+        return [
+            row for row in ahead if row["spawned"] < patience and not processes.is_alive(row["pid"], row["process"])
+        ]
 
     def _has_turn(self, connection: sqlite3.Connection, name: str) -> bool:
         (before,) = connection.execute(
@@ -170,7 +175,13 @@ class JobTable:
                 self.move(connection, current, JobState.STOPPED, reason=reason)
             elif failures <= plan.infrastructure_retries:
                 self.move(
-                    connection, current, JobState.QUEUED, reason, infrastructure_failures=failures, spawned=0.0, pid=None
+                    connection,
+                    current,
+                    JobState.QUEUED,
+                    reason,
+                    infrastructure_failures=failures,
+                    spawned=0.0,
+                    pid=None,
                 )
             else:
                 self.move(connection, current, JobState.FAILED, reason=reason, infrastructure_failures=failures)

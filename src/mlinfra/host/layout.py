@@ -19,7 +19,7 @@ class Layout:
         self.jobs = root / "jobs"
         self.endpoints = root / "endpoints"
         self.buckets = root / "buckets"
-        self.objects_database = self.buckets / "objects.db"
+        self.objects_database = root / "objects.db"
         self.staging = self.buckets / ".staging"
         self.interpreters = root / "interpreters"
         self.trash = root / "trash"

@@ -6,8 +6,6 @@ segments have been dropped.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import heapq
 import json
 import os
@@ -15,11 +13,11 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlinfra.errors import UsageError
+from mlinfra.host import tokens
 from mlinfra.host.clock import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SEGMENT_BYTES = 8 << 20
@@ -133,19 +131,19 @@ def read(folder: Path, token: str | None, limit: int, wanted: Callable[[str], bo
     Raises:
         UsageError: the token was not made here.
     """
-    positions = _decode(token) if token else {}
+    positions = _positions(token) if token else {}
     streams = [
         _lines(source, segments, positions.get(source, 0), limit)
         for source, segments in _segments(folder).items()
         if wanted(source)
     ]
-    lines = []
+    lines: list[LogLine] = []
     for line, position in heapq.merge(*streams, key=lambda item: item[0].time):
         if len(lines) == limit:
             break
         lines.append(line)
         positions[line.source] = position
-    return LogPage(lines, _encode(positions))
+    return LogPage(lines, tokens.encode(json.dumps(positions)))
 
 
 def tail(folder: Path, source: str, lines: int) -> list[str]:
@@ -198,17 +196,8 @@ def _mend(path: Path) -> int:
     return whole
 
 
-def _encode(positions: Mapping[str, int]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(positions, sort_keys=True).encode()).decode()
-
-
-def _decode(token: str) -> dict[str, int]:
+def _positions(token: str) -> dict[str, int]:
     try:
-        positions = json.loads(base64.urlsafe_b64decode(token.encode()))
-        return {str(source): int(position) for source, position in positions.items()}
-    except (ValueError, TypeError, AttributeError, binascii.Error) as exc:
-        raise UsageError(
-            "not a token of this log",
-            given=token,
-            todo="pass the `token` of the page before, or none to start at the beginning",
-        ) from exc
+        return {str(source): int(position) for source, position in json.loads(tokens.decode(token)).items()}
+    except (ValueError, TypeError, AttributeError) as exc:
+        raise tokens.refused(token) from exc

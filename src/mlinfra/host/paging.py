@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.errors import UsageError
+from mlinfra.host import tokens
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 LARGEST_PAGE = 1000
 
@@ -33,6 +31,11 @@ class Query:
         if values:
             self.where(f"{column} IN ({', '.join('?' * len(values))})", *values)
 
+    def tagged(self, kind: str, column: str, tags: Mapping[str, str]) -> None:
+        """Narrow to resources that carry all these tags; `column` holds their names."""
+        for key, value in tags.items():
+            self.where(f"{column} IN (SELECT id FROM tags WHERE kind = ? AND key = ? AND value = ?)", kind, key, value)  # noqa: S608  our own column
+
     def page(
         self, connection: sqlite3.Connection, size: int, token: str | None
     ) -> tuple[list[sqlite3.Row], str | None]:
@@ -44,19 +47,15 @@ class Query:
         conditions, values = list(self._conditions), list(self._values)
         if token:
             conditions.append("seq < ?")
-            values.append(_decode(token))
+            values.append(_position(token))
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         statement = f"SELECT * FROM {self._table} {where} ORDER BY seq DESC LIMIT ?"  # noqa: S608  our own words, values apart
         rows = connection.execute(statement, (*values, size + 1)).fetchall()
-        return rows[:size], _encode(rows[size - 1]["seq"]) if len(rows) > size else None
+        return rows[:size], tokens.encode(str(rows[size - 1]["seq"])) if len(rows) > size else None
 
 
-def _encode(seq: int) -> str:
-    return base64.urlsafe_b64encode(str(seq).encode()).decode()
-
-
-def _decode(token: str) -> int:
-    try:
-        return int(base64.urlsafe_b64decode(token.encode()))
-    except (ValueError, binascii.Error) as exc:
-        raise UsageError("not a token of this list", given=token, todo="pass the `next_token` of the page before") from exc
+def _position(token: str) -> int:
+    text = tokens.decode(token)
+    if text.isascii() and text.isdigit():
+        return int(text)
+    raise tokens.refused(token)

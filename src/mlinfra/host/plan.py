@@ -47,6 +47,7 @@ class JobPlan:
     working_folder: str
     result_folder: str
     failure_file: str
+    checkpoint: str
     before: list[list[str]]
     after: list[list[str]]
     max_runtime: float | None

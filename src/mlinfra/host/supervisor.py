@@ -7,24 +7,24 @@ job's supervisor and ends. It imports little, because every job pays for it.
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.contract.states import JobState
 from mlinfra.host import isolation, processes, schema
 from mlinfra.host.attempt import Attempt, Command, End, Limits, Outcome, Signals
+from mlinfra.host.commands import module, module_environment, with_python_first
 from mlinfra.host.database import Database
 from mlinfra.host.jobtable import JobTable
 from mlinfra.host.layout import Layout
 from mlinfra.host.logs import LogWriter
 from mlinfra.host.plan import PYTHON, JobPlan, NodePlan
-from mlinfra.host.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _TURN_PERIOD = 0.1  # seconds between two looks whether it is this job's turn
 _REPAIR_PERIOD = 1.0  # seconds between two looks for dead supervisors while waiting
@@ -32,6 +32,7 @@ _AFTER_SECONDS = 3600.0  # how long the commands after the job may take
 _LONGEST_REASON = 4096
 _LONGEST_RESULT = 1 << 20
 _HOST = "host"  # the source of the supervisor's own lines
+_ANSWER = "interpreter"  # the file in which the making of an environment leaves its interpreter
 _STATES = {End.STOPPED: JobState.STOPPED, End.TIMED_OUT: JobState.TIMED_OUT}
 
 
@@ -87,34 +88,52 @@ class Supervisor:
 
     def _attempt(self, plan: JobPlan) -> Outcome:
         Path(plan.failure_file).unlink(missing_ok=True)
-        for argv in plan.before:
-            outcome = self._watch([self._helper(plan, argv)], plan)
+        for command in self._steps(plan):
+            outcome = self._watch([command], plan)
             if not outcome.succeeded:
-                return outcome
+                return replace(outcome, reason=f"before the job: {outcome.reason}")
         commands = self._nodes(plan)
         self._table.tell(self._name, JobState.RUNNING)
         if self._deadline is None and plan.max_runtime is not None:
             self._deadline = time.monotonic() + plan.max_runtime
         return self._watch(commands, plan, memory=plan.memory)
 
-    def _watch(self, commands: Sequence[Command], plan: JobPlan, *, memory: int | None = None) -> Outcome:
+    def _watch(
+        self,
+        commands: Sequence[Command],
+        plan: JobPlan,
+        *,
+        memory: int | None = None,
+        stop_wanted: Callable[[], bool] | None = None,
+    ) -> Outcome:
         limits = Limits(self._deadline, memory, plan.stop_grace)
         logs = self._layout.job_logs(self._name)
-        return Attempt(commands, limits, logs, self._work, self._signals, self._stop_wanted).run()
+        return Attempt(commands, limits, logs, self._work, self._signals, stop_wanted or self._told_to_stop).run()
 
-    def _stop_wanted(self) -> bool:
+    def _told_to_stop(self) -> bool:
         return self._signals.told_to_stop
 
+    def _steps(self, plan: JobPlan) -> Iterator[Command]:
+        """What comes before the job's own command; each is made when its predecessors are done."""
+        if not plan.interpreter.path:
+            lock = self._folder / "requirements.lock"
+            lock.write_text(plan.interpreter.lock)
+            cache, answer = self._layout.interpreters, self._folder / _ANSWER
+            make = module("mlinfra.host.interpreters", str(lock), plan.interpreter.version, str(cache), str(answer))
+            yield Command(_HOST, make, {**plan.environment, **module_environment()}, self._work)
+        for argv in plan.before:
+            yield self._helper(plan, argv)
+
     def _nodes(self, plan: JobPlan) -> list[Command]:
-        rendezvous = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        rendezvous = _rendezvous(len(plan.nodes))
         return [self._node(plan, rank, node, rendezvous) for rank, node in enumerate(plan.nodes)]
 
     def _node(self, plan: JobPlan, rank: int, node: NodePlan, rendezvous: dict[str, str]) -> Command:
         own = self._folder / f"node-{rank}"
         python = self._python(plan)
         environment = {
-            **_shared(plan, rank, rendezvous),
-            **plan.environment,
+            **_told(plan, rank, rendezvous),
+            **with_python_first(plan.environment, python, self._folder),
             **node.environment,
             **isolation.variables(plan.isolation, own),
             processes.WORK: self._work,
@@ -124,17 +143,16 @@ class Supervisor:
         return Command(f"node-{rank}", argv, environment, plan.working_folder, plan.isolation.kind)
 
     def _helper(self, plan: JobPlan, argv: Sequence[str], **extra: str) -> Command:
-        """A command of the host's, before or after the job's own."""
-        environment = {**plan.environment, **extra, processes.WORK: self._work}
-        filled = [self._python(plan) if part == PYTHON else part for part in argv]
-        return Command(_HOST, filled, environment, str(self._folder))
+        """A command of the request's that runs before or after the job's own, outside its sandbox."""
+        python = self._python(plan)
+        environment = {**with_python_first(plan.environment, python, self._folder), **extra, processes.WORK: self._work}
+        return Command(_HOST, [python if part == PYTHON else part for part in argv], environment, self._work)
 
     def _python(self, plan: JobPlan) -> str:
-        made = self._folder / "interpreter"
-        return plan.interpreter.path or (made.read_text().strip() if made.is_file() else plan.interpreter.base)
+        return plan.interpreter.path or (self._folder / _ANSWER).read_text().strip()
 
     def _prepare_folders(self, plan: JobPlan) -> None:
-        for folder in (plan.working_folder, plan.result_folder):
+        for folder in filter(None, (plan.working_folder, plan.result_folder, plan.checkpoint)):
             Path(folder).mkdir(parents=True, exist_ok=True)
 
     def _finish(self, plan: JobPlan, outcome: Outcome) -> None:
@@ -144,8 +162,7 @@ class Supervisor:
         self._deadline = time.monotonic() + _AFTER_SECONDS
         for argv in plan.after:
             command = self._helper(plan, argv, MLINFRA_HOST_OUTCOME=str(state))
-            after = Attempt([command], Limits(self._deadline), self._layout.job_logs(self._name), self._work,
-                            self._signals, lambda: False).run()  # fmt: skip
+            after = self._watch([command], plan, stop_wanted=_never)
             if not after.succeeded and state is JobState.SUCCEEDED:
                 state, reason = JobState.FAILED, f"after the job: {after.reason}"
         columns: dict[str, Any] = {"exit_code": outcome.exit_code, "reason": reason, "result": _result(plan)}
@@ -176,15 +193,25 @@ def main(arguments: Sequence[str]) -> None:
     Supervisor(Path(root), name).run()
 
 
-def _shared(plan: JobPlan, rank: int, rendezvous: dict[str, str]) -> dict[str, str]:
-    """What every node is told before the request's own words, which win."""
+def _rendezvous(nodes: int) -> dict[str, str]:
+    """Where several nodes meet; nothing for one, which might take itself for part of a cluster."""
+    if nodes == 1:
+        return {}
+    from mlinfra.host.ports import free_port  # noqa: PLC0415  one node needs no socket
+
+    return {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(nodes)}
+
+
+def _told(plan: JobPlan, rank: int, rendezvous: dict[str, str]) -> dict[str, str]:
+    """What a node is told before the request's own words, which win."""
     result = Path(plan.result_folder)
-    return {
-        **rendezvous,
-        "WORLD_SIZE": str(len(plan.nodes)),
-        "RANK": str(rank),
-        "MLINFRA_RESULT": str(result if rank == 0 else result / f"node-{rank}"),
-    }
+    told = {"MLINFRA_RESULT": str(result if rank == 0 else result / f"node-{rank}")}
+    return {**told, **rendezvous, "RANK": str(rank)} if rendezvous else told
+
+
+def _never() -> bool:
+    """What runs after the job is not stopped with it."""
+    return False
 
 
 def _result(plan: JobPlan) -> str:

@@ -1,4 +1,4 @@
-"""Tags of every kind of resource, in one table, and the look-ups by them."""
+"""Tags of every kind of resource, in one table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
 JOB, MODEL, VERSION, ENDPOINT, DEPLOYMENT = "job", "model", "version", "endpoint", "deployment"
 
@@ -40,9 +40,3 @@ def of(connection: sqlite3.Connection, kind: str, resources: Iterable[str]) -> d
     for resource, key, value in rows:
         found[resource][key] = value
     return found
-
-
-def condition(kind: str, column: str, tags: Mapping[str, str]) -> tuple[list[str], Sequence[str]]:
-    """SQL conditions, with their values, that hold for resources carrying all these tags."""
-    one = f"{column} IN (SELECT id FROM tags WHERE kind = ? AND key = ? AND value = ?)"  # noqa: S608  our own column
-    return [one] * len(tags), [part for key, value in tags.items() for part in (kind, key, value)]

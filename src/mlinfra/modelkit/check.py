@@ -27,15 +27,18 @@ class Checker:
         self._columns = columns
         self._names = schema.names
         self._known = frozenset(schema.names)
-        self._types = [_PLAIN_TYPES[column.type] or {type(value) for value in column.values} for column in columns]
-        ranged = [index for index, column in enumerate(columns) if column.type in ("integer", "number")]
+        self._by_name = _picker(list(schema.names))
+        self._kinds = _kinds(columns)
+        numbers = [index for index, column in enumerate(columns) if column.type in ("integer", "number")]
+        ranged = [index for index in numbers if columns[index].min is not None or columns[index].max is not None]
+        self._free = _picker([index for index in numbers if index not in ranged])
+        self._has_free = len(numbers) > len(ranged)
         self._ranged = _picker(ranged)
         self._lows = [_bound(columns[index].min, -EXACT) for index in ranged]
         self._highs = [_bound(columns[index].max, EXACT) for index in ranged]
         categories = [index for index, column in enumerate(columns) if column.type == "category"]
         self._categories = _picker(categories)
         self._values = [frozenset(columns[index].values) for index in categories]
-        self._by_name = _picker(list(schema.names))
 
     def check(self, rows: Sequence[Any]) -> Checked:
         """See `Schema.check`."""
@@ -63,12 +66,17 @@ class Checker:
 
     def _clean(self, values: list[Any]) -> bool:
         """Whether each cell is surely right; False says nothing."""
+        for pick, types in self._kinds:
+            if not types.issuperset(map(type, pick(values))):
+                return False
         return (
-            all(map(contains, self._types, map(type, values)))
-            and all(map(le, self._lows, self._ranged(values)))
-            and all(map(le, self._ranged(values), self._highs))
-            and all(map(contains, self._values, self._categories(values)))
+            (not self._has_free or _is_small(self._free(values)))
+            and (not self._lows or self._in_range(self._ranged(values)))
+            and (not self._values or all(map(contains, self._values, self._categories(values))))
         )
+
+    def _in_range(self, values: Sequence[Any]) -> bool:
+        return all(map(le, self._lows, values)) and all(map(le, values, self._highs))
 
     def _exact(self, number: int, row: Any, problems: list[dict[str, Any]]) -> list[Any]:
         if isinstance(row, Mapping):
@@ -128,6 +136,23 @@ def _picker(keys: list[Any]) -> Callable[[Any], Sequence[Any]]:
         only = keys[0]
         return lambda row: (row[only],)
     return itemgetter(*keys)
+
+
+def _kinds(columns: Sequence[Column]) -> list[tuple[Callable[[Any], Sequence[Any]], frozenset[type]]]:
+    """For each set of types that some columns take: how to pick those columns' cells."""
+    indexes: dict[frozenset[type], list[int]] = {}
+    for index, column in enumerate(columns):
+        types = _PLAIN_TYPES.get(column.type) or frozenset(type(value) for value in column.values)
+        indexes.setdefault(types, []).append(index)
+    if len(indexes) == 1:
+        return [(lambda row: row, types) for types in indexes]
+    return [(_picker(places), types) for types, places in indexes.items()]
+
+
+def _is_small(numbers: Sequence[float]) -> bool:
+    """Whether all are finite and none is beyond 2^53."""
+    total = sum(numbers)  # NaN and infinity show in it, as comparisons with NaN would not
+    return min(numbers) >= -EXACT and max(numbers) <= EXACT and total - total == 0
 
 
 def _bound(declared: float | None, exact: int) -> float:
@@ -192,11 +217,10 @@ _READERS: dict[str, _Reader] = {
     "boolean": _boolean,
     "category": _category,
 }
-# None stands for "the types of the declared values"
-_PLAIN_TYPES: dict[str, Any] = {
+# a category takes the types of its declared values
+_PLAIN_TYPES: dict[str, frozenset[type]] = {
     "integer": frozenset({int}),
     "number": frozenset({int, float}),
     "string": frozenset({str}),
     "boolean": frozenset({bool}),
-    "category": None,
 }

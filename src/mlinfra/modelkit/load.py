@@ -32,18 +32,27 @@ def load_predictor(folder: str | os.PathLike[str], *, digest: str | None = None)
     return Predictor(root, manifest, sealed, reason)
 
 
-class Predictor:
-    """A loaded model. One thread at a time may ask it.
+_SHAREABLE = ("sklearn", "skops", "onnx", "xgboost", "lightgbm")  # their predict leaves the model as it is
 
-    `way` is `sealed` or `estimator`; `reason` says why it is not sealed, and is empty where it is.
+
+class Predictor:
+    """A loaded model.
+
+    `way` is `sealed` or `estimator`; `reason` says why it is not sealed, and is empty where it is. Several
+    threads may ask it at once where it is `shareable`.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, sealed: Any, reason: str) -> None:
         self.manifest = manifest
         self.way = "estimator" if sealed is None else "sealed"
         self.reason = reason
-        self._build = builder(manifest.input, manifest.schema)
-        self._compute = load_estimator(folder, manifest) if sealed is None else sealed.predict
+        self.shareable = sealed is not None or manifest.format in _SHAREABLE
+        if sealed is None:
+            self._build = builder(manifest.input, manifest.schema)
+            self._compute = load_estimator(folder, manifest)
+        else:
+            self._build = _numbers if sealed.form == "numbers" else _cells
+            self._compute = sealed.predict
 
     def predict(self, rows: Any) -> list[Any]:
         """Predictions in row order, as plain values.
@@ -54,11 +63,23 @@ class Predictor:
         """
         if not len(rows):
             return []
-        predictions = plain(self._compute(self._build(rows)))
+        predictions = self._compute(self._build(rows))
+        if type(predictions) is not list or self.way != "sealed":
+            predictions = plain(predictions)
         if len(predictions) != len(rows):
             what = "the model did not answer once per row"
             raise InvocationFailed(what, given=f"{len(predictions)} predictions", allowed=f"{len(rows)}", status=500)
         return predictions
+
+
+def _numbers(rows: Any) -> Any:
+    """A sealed form of numbers takes lists and matrices as they are."""
+    return rows
+
+
+def _cells(rows: Any) -> Any:
+    """A sealed form with categories takes lists of cells."""
+    return rows.tolist() if hasattr(rows, "tolist") else rows
 
 
 def plain(predictions: Any) -> list[Any]:

@@ -91,7 +91,7 @@ class Connection(asyncio.Protocol):
             self._decline_upgrade(data[exc.args[0] :])
         except httptools.HttpParserError as exc:
             self._fail(_malformed(exc))
-        if self._phase == _HEAD or self._phase == _BODY:
+        if self._phase in (_HEAD, _BODY):
             self._account(len(data))
 
     def eof_received(self) -> bool:
@@ -200,8 +200,7 @@ class Connection(asyncio.Protocol):
         if self._ended:
             return
         self._write(request, response)
-        while self._waiting and not self._busy and not self._ended:
-            self._serve(self._waiting.popleft())
+        self._pump()
         if self._phase != _DEAF and not self._stalled and len(self._waiting) < _WAITING:
             self._transport.resume_reading()
 
@@ -235,6 +234,11 @@ class Connection(asyncio.Protocol):
             self.deadline = self._app.now + self._app.settings.predict_timeout
         else:
             self._write(request, response)
+
+    def _pump(self) -> None:
+        """Serve what waited, up to the next request that the lane takes."""
+        while self._waiting and not self._busy and not self._ended:
+            self._serve(self._waiting.popleft())
 
     def _hold(self, request: Request) -> None:
         self._waiting.append(request)

@@ -14,9 +14,10 @@ _BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 _NAMED = {
     "shed_total": ("counter", "Requests refused because too many were waiting."),
     "rows_total": ("counter", "Rows predicted."),
-    "refused_rows_total": ("counter", "Cells that the schema refused."),
+    "refused_cells_total": ("counter", "Cells that the schema refused."),
     "capture_written_total": ("counter", "Capture records written."),
-    "capture_dropped_total": ("counter", "Capture records dropped because they came too fast or could not be written."),
+    "capture_dropped_total": ("counter", "Capture records dropped because they came too fast."),
+    "capture_failed_total": ("counter", "Capture records lost because they could not be written."),
     "in_flight": ("gauge", "Requests waiting for a prediction or being predicted."),
     "connections": ("gauge", "Open connections."),
     "ready": ("gauge", "Workers that are ready."),
@@ -76,7 +77,7 @@ class Metrics:
             f"# HELP {_PREFIX}requests_total Requests by status; 4xx were rejected, 5xx are errors.",
             f"# TYPE {_PREFIX}requests_total counter",
             *(
-                f"{_PREFIX}requests_total{_labels(fixed, f'code="{status}"')} {_number(self._sum(index))}"
+                f"{_PREFIX}requests_total{_labels(fixed, ('code', status))} {_number(self._sum(index))}"
                 for status, index in _STATUS_AT.items()
                 if self._sum(index)
             ),
@@ -96,7 +97,7 @@ class Metrics:
         return [
             f"# HELP {name} Seconds from a complete request to its answer.",
             f"# TYPE {name} histogram",
-            *(f"{name}_bucket{_labels(fixed, f'le="{bound}"')} {_number(count)}" for bound, count in buckets),
+            *(f"{name}_bucket{_labels(fixed, ('le', bound))} {_number(count)}" for bound, count in buckets),
             f"{name}_sum{_labels(fixed)} {self._sum(_SUM_AT)}",
             f"{name}_count{_labels(fixed)} {_number(buckets[-1][1])}",
         ]
@@ -105,7 +106,8 @@ class Metrics:
         return sum(self._all[index::_WIDTH])
 
 
-def _labels(*parts: str) -> str:
+def _labels(fixed: str, *own: tuple[str, object]) -> str:
+    parts = [fixed, *(f'{name}="{value}"' for name, value in own)]
     text = ",".join(part for part in parts if part)
     return f"{{{text}}}" if text else ""
 

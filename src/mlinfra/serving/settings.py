@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlinfra.errors import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 _MIB = 1 << 20
 _SAGEMAKER_MODEL = Path("/opt/ml/model")
@@ -97,7 +99,7 @@ def _from_arguments(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def _from_manifest(environ: Mapping[str, str]) -> dict[str, Any]:
-    parts = []
+    parts: list[str] = []
     while (part := environ.get(f"MLINFRA_MANIFEST_{len(parts)}")) is not None:
         parts.append(part)
     if not parts:

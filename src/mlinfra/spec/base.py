@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from mlinfra.errors import SpecError
 from mlinfra.spec.findings import Finding, raise_together
+from mlinfra.spec.notation import Notation
 from mlinfra.spec.problems import problem, spec_error
-from mlinfra.spec.quantities import Quantity
 from mlinfra.spec.words import findings_in
 
 
@@ -91,7 +91,7 @@ def plain(value: Any) -> Any:
     """A field's value as JSON can carry it."""
     if isinstance(value, Model):
         return value.as_document()
-    if isinstance(value, Quantity):
+    if isinstance(value, Notation):
         return str(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}

@@ -6,6 +6,8 @@ from typing import Any, Final, NamedTuple
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from mlinfra.errors import shorten
+
 Loc = tuple[str | int, ...]
 
 WRONG: Final = "wrong"  # the type of the errors that speak for themselves
@@ -42,3 +44,9 @@ def raise_together(title: str, findings: Iterable[Finding]) -> None:
     ]
     if details:
         raise ValidationError.from_exception_data(title, details)
+
+
+def dotted(loc: Loc) -> str:
+    """A place as people write it: `rollout.steps[1]`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+    return shorten(text.removeprefix("."))

@@ -27,14 +27,14 @@ STEPS: Final = 20
 class Variables(NamedTuple):
     """How many variables the manifest may take, and how many characters each may hold."""
 
-    count: int
+    most: int
     length: int
 
 
 MANIFEST_VARIABLES: Final[Mapping[str, Variables]] = MappingProxyType(
     {  # SageMaker's limits, the tightest of the platforms
-        "job": Variables(count=40, length=512),
-        "endpoint": Variables(count=40, length=1_024),
-        "batch": Variables(count=12, length=10_240),
+        "job": Variables(most=40, length=512),
+        "endpoint": Variables(most=40, length=1_024),
+        "batch": Variables(most=12, length=10_240),
     }
 )

@@ -1,5 +1,6 @@
 """JSON Merge Patch (RFC 7396), with one addition: a map with integer keys patches the elements of a list."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,7 +27,7 @@ def merge(body: Any, patch: Any) -> Any:
 
 
 def _is_index(key: Any) -> bool:
-    return str(key).isascii() and str(key).isdigit()
+    return re.fullmatch(r"[0-9]{1,6}", str(key)) is not None
 
 
 def _merge_list(body: list[Any], patch: Mapping[Any, Any]) -> list[Any]:

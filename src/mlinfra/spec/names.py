@@ -16,12 +16,9 @@ from mlinfra.spec.scalars import Text
 _SHORTEST: Final = 3
 
 
-def _name_pattern(longest: int) -> str:
-    return rf"(?=.{{{_SHORTEST},{longest}}}$)[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
-
-
-NAME_PATTERN: Final = _name_pattern(NAME_LENGTH)
-ENDPOINT_NAME_PATTERN: Final = _name_pattern(ENDPOINT_NAME_LENGTH)
+WORDS_PATTERN: Final = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"  # of any length
+NAME_PATTERN: Final = rf"(?=.{{{_SHORTEST},{NAME_LENGTH}}}$){WORDS_PATTERN}"
+ENDPOINT_NAME_PATTERN: Final = rf"(?=.{{{_SHORTEST},{ENDPOINT_NAME_LENGTH}}}$){WORDS_PATTERN}"
 
 _FORM = "lower-case letters, digits and single dashes inside, beginning with a letter"
 
@@ -29,7 +26,9 @@ Name = Annotated[str, Text(NAME_PATTERN, f"{_SHORTEST} to {NAME_LENGTH} characte
 EndpointName = Annotated[str, Text(ENDPOINT_NAME_PATTERN, f"{_SHORTEST} to {ENDPOINT_NAME_LENGTH} characters: {_FORM}")]
 Key = Annotated[
     str,
-    Text(rf"[A-Za-z_][A-Za-z0-9_-]{{0,{KEY_LENGTH - 1}}}", f"1 to {KEY_LENGTH} letters, digits, _ and -, no digit first"),
+    Text(
+        rf"[A-Za-z_][A-Za-z0-9_-]{{0,{KEY_LENGTH - 1}}}", f"1 to {KEY_LENGTH} letters, digits, _ and -, no digit first"
+    ),
 ]
 MetricName = Annotated[
     str,
@@ -58,6 +57,15 @@ TagKey = Annotated[
 TagValue = Annotated[
     str, Text(rf"[a-z0-9_-]{{0,{KEY_LENGTH}}}", f"0 to {KEY_LENGTH} lower-case letters, digits, _ and -", "tag value")
 ]
+Platform = Annotated[str, Text(r"[a-z][a-z0-9_]{1,31}", "the name of a platform: local, aws, azure, gcp", "platform")]
+MachineType = Annotated[str, Text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}", "the platform's own name of a machine type")]
+Operation = Annotated[
+    str,
+    Text(r"[A-Za-z][A-Za-z0-9_.]{0,127}", "the vendor's name of an operation, such as CreateTrainingJob", "operation"),
+]
+Glob = Annotated[
+    str, Text(r"[A-Za-z0-9_.*?-]{1,64}", "the name of an environment, * and ? standing for what varies", "pattern")
+]
 
 _LIMITS: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
     {
@@ -85,9 +93,11 @@ def derive_name(kind: str, platform: str, name: str, suffix: str = "", *, enviro
     if kind == "endpoint":
         suffix = "-".join(part for part in (suffix, environment_mark(environment_id)) if part)
     tail = f"-{suffix}" if suffix else ""
-    if not re.fullmatch(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*", name + tail) or len(tail) + _MARK + _SHORTEST >= longest:
+    if not re.fullmatch(WORDS_PATTERN, name + tail) or len(tail) + _MARK + _SHORTEST >= longest:
         allowed = f"{_FORM}; {longest} characters for a {kind} on {platform}"
-        raise SpecError("no resource can have this name", given=name + tail, allowed=allowed, todo="choose a shorter name")
+        raise SpecError(
+            "no resource can have this name", given=name + tail, allowed=allowed, todo="choose a shorter name"
+        )
     return _cut(name, longest - len(tail)) + tail
 
 

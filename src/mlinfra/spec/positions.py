@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mlinfra.spec.findings import Loc
+from mlinfra.spec.findings import Loc, dotted
 
 
 class Mark(NamedTuple):
@@ -40,6 +40,16 @@ class Positions:
         if place is None:
             return Mark(1, 1)
         return place.key if at_key else place.value
+
+    def find(self, path: str) -> Loc:
+        """The place that a problem's path names, as far as it is written in the file."""
+        best: Loc = ()
+        for loc in self.places:
+            if len(loc) > len(best) and (
+                path == dotted(loc) or path.startswith((f"{dotted(loc)}.", f"{dotted(loc)}["))
+            ):
+                best = loc
+        return best
 
     def text(self, loc: Loc) -> str | None:
         """A single value as it was written."""

@@ -4,23 +4,36 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from mlinfra.errors import Problem, SpecError, shorten
-from mlinfra.spec.findings import Finding, Loc
+from mlinfra.spec.findings import Finding, dotted
+from mlinfra.spec.limits import MAX_PROBLEMS
 from mlinfra.spec.positions import Positions
 
-_SECRET_WORDS: Final = ("secret", "password", "passwd", "token", "credential", "private", "api_key", "apikey", "accesskey")
+_SECRET_WORDS: Final = (
+    "secret",
+    "password",
+    "passwd",
+    "token",
+    "credential",
+    "private",
+    "api_key",
+    "apikey",
+    "accesskey",
+)
 _HIDDEN: Final = "(not shown)"
 
 
 def problem(finding: Finding, positions: Positions | None = None) -> Problem:
     """The finding as people read it, with its place where the document came from a file."""
     if positions is None:
-        return Problem(finding.what, _dotted(finding.loc), "", 0, 0, _given(finding, None), finding.allowed, finding.todo)
+        return Problem(
+            finding.what, dotted(finding.loc), "", 0, 0, _given(finding, None), finding.allowed, finding.todo
+        )
     mark = positions.mark(finding.loc, at_key=finding.at_key)
     seen = positions.seen(finding.loc)
     loc = seen if positions.text(seen) is not None else finding.loc  # `train: data.csv` has no `uri` to show
     return Problem(
         what=finding.what,
-        path=_dotted(loc),
+        path=dotted(loc),
         file=positions.file,
         line=mark.line,
         column=mark.column,
@@ -31,20 +44,16 @@ def problem(finding: Finding, positions: Positions | None = None) -> Problem:
 
 
 def spec_error(subject: str, problems: Iterable[Problem]) -> SpecError:
-    """One error that holds all problems in the order of the file."""
+    """One error that holds the problems in the order of the file, as many as anybody reads."""
     ordered = sorted(problems, key=lambda item: (item.file, item.line, item.column))
-    count = "1 problem" if len(ordered) == 1 else f"{len(ordered)} problems"
-    return SpecError(f"{count} in {subject}", problems=ordered)
+    count = f"more than {MAX_PROBLEMS}" if len(ordered) > MAX_PROBLEMS else str(len(ordered))
+    noun = "problem" if len(ordered) == 1 else "problems"
+    return SpecError(f"{count} {noun} in {subject}", problems=ordered[:MAX_PROBLEMS])
 
 
 def is_secret(word: str | int) -> bool:
     """Whether a key's name promises something that nobody should read."""
     return any(secret in str(word).lower().replace("-", "_") for secret in _SECRET_WORDS)
-
-
-def _dotted(loc: Loc) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
-    return shorten(text.removeprefix("."))
 
 
 def _given(finding: Finding, written: str | None) -> str:

@@ -6,19 +6,16 @@ Each knows its unit, and `str()` gives one text for one value, so that `120m` an
 import math
 import operator
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, Self
-
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from typing import Annotated, ClassVar, Final, Self
 
 from mlinfra.errors import SpecError
-from mlinfra.spec.findings import wrong
+from mlinfra.spec.notation import Notation, collected
+from mlinfra.spec.scalars import Plain
 
 _MILLISECONDS: Final[Mapping[str, int]] = MappingProxyType(
     {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
@@ -30,56 +27,7 @@ _BYTES: Final[Mapping[str, int]] = MappingProxyType(
 _WHOLE: Final = 100  # percent
 
 
-class Quantity(ABC):
-    """What the quantities share: one pattern says how they are written, in Python, in files and in editors."""
-
-    PATTERN: ClassVar[str]
-    ALLOWED: ClassVar[str]
-
-    @classmethod
-    def parse(cls, value: object) -> Self:
-        """The quantity that a text states. A quantity is returned as it is; SpecError for anything else."""
-        if isinstance(value, cls):
-            return value
-        if isinstance(value, str) and re.fullmatch(cls.PATTERN, value):
-            return cls._read(value)
-        raise cls._refusal(value)
-
-    @classmethod
-    @abstractmethod
-    def _read(cls, text: str) -> Self:
-        """The quantity of a text that fits the pattern."""
-
-    @classmethod
-    def _refusal(cls, value: object) -> SpecError:
-        return SpecError(f"not a {cls.__name__.lower()}", given=value, allowed=cls.ALLOWED, todo=cls._advice(value))
-
-    @classmethod
-    def _advice(cls, value: object) -> str:
-        return "add the unit to the number" if isinstance(value, (int, float)) else "write it in one of the allowed forms"
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(collected(cls.parse))
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "pattern": f"^(?:{cls.PATTERN})$"}
-
-
-def collected(parse: Callable[[object], Any]) -> Callable[[object], Any]:
-    """The parser with its SpecError turned into the kind of error that pydantic collects."""
-
-    def validate(value: object) -> Any:
-        try:
-            return parse(value)
-        except SpecError as error:
-            raise wrong(error.what, allowed=error.allowed, todo=error.todo) from None
-
-    return validate
-
-
-class Duration(Quantity, float):
+class Duration(Notation, float):
     """A length of time; the number is seconds."""
 
     PATTERN = r"(?=\d)(?:\d{1,6}d)?(?:\d{1,8}h)?(?:\d{1,9}m(?!s))?(?:\d{1,9}s)?(?:\d{1,9}ms)?"
@@ -88,7 +36,7 @@ class Duration(Quantity, float):
     def __new__(cls, seconds: float) -> Self:
         """Rounded to milliseconds."""
         if not 0 <= seconds <= timedelta(days=366).total_seconds():
-            raise cls._refusal(f"{seconds} seconds")
+            raise cls.refusal(f"{seconds} seconds")
         return super().__new__(cls, round(seconds * 1_000) / 1_000)
 
     @classmethod
@@ -97,7 +45,8 @@ class Duration(Quantity, float):
         return cls(value.total_seconds()) if isinstance(value, timedelta) else super().parse(value)
 
     @classmethod
-    def _read(cls, text: str) -> Self:
+    def read(cls, text: str) -> Self:
+        """The sum of the parts."""
         parts = re.findall(r"(\d+)(ms|[dhms])", text)
         return cls(sum(int(count) * _MILLISECONDS[unit] for count, unit in parts) / 1_000)
 
@@ -111,7 +60,15 @@ class Duration(Quantity, float):
     __repr__ = __str__
 
 
-class Size(Quantity, int):
+def positive_duration(value: object) -> Duration:
+    """A length of time above zero."""
+    duration = Duration.parse(value)
+    if not duration:
+        raise SpecError("no time at all", given=value, allowed=Duration.ALLOWED, todo="write more than 0s")
+    return duration
+
+
+class Size(Notation, int):
     """An amount of memory or disk; the number is bytes."""
 
     PATTERN = r"\d{1,9}(?:\.\d{1,3})?[KMGT]i"
@@ -120,20 +77,22 @@ class Size(Quantity, int):
     def __new__(cls, size: int) -> Self:
         """Whole Ki, at least one."""
         if size <= 0 or size % _KIBIBYTE:
-            raise cls._refusal(f"{size} bytes")
+            raise cls.refusal(f"{size} bytes")
         return super().__new__(cls, size)
 
     @classmethod
-    def _read(cls, text: str) -> Self:
+    def read(cls, text: str) -> Self:
+        """The number times its unit."""
         size = Decimal(text[:-2]) * _BYTES[text[-2:]]
         if not size or size % _KIBIBYTE:
-            raise cls._refusal(text)
+            raise cls.refusal(text)
         return cls(int(size))
 
     @classmethod
-    def _advice(cls, value: object) -> str:
+    def advice(cls, value: object) -> str:
+        """Name the binary unit beside the decimal one."""
         decimal = re.fullmatch(r"(\d{1,9})\s?([kKMGT])i?[bB]?", value) if isinstance(value, str) else None
-        return f"write {decimal[1]}{decimal[2].upper()}i" if decimal else super()._advice(value)
+        return f"write {decimal[1]}{decimal[2].upper()}i" if decimal else super().advice(value)
 
     def __str__(self) -> str:
         unit, length = next((unit, length) for unit, length in _BYTES.items() if self % length == 0)
@@ -147,7 +106,7 @@ class Size(Quantity, int):
         return int(self) / _BYTES["Gi"]
 
 
-class Percent(Quantity, float):
+class Percent(Notation, float):
     """A percentage; the number is percent, `fraction` lies between 0 and 1."""
 
     PATTERN = r"\d{1,3}(?:\.\d{1,4})?%"
@@ -156,17 +115,19 @@ class Percent(Quantity, float):
     def __new__(cls, points: float) -> Self:
         """Rounded to four decimals."""
         if not 0 <= points <= _WHOLE:
-            raise cls._refusal(f"{points} percent")
+            raise cls.refusal(f"{points} percent")
         return super().__new__(cls, round(points, 4))
 
     @classmethod
-    def _read(cls, text: str) -> Self:
+    def read(cls, text: str) -> Self:
+        """The number before the sign."""
         return cls(float(text[:-1]))
 
     @classmethod
-    def _advice(cls, value: object) -> str:
+    def advice(cls, value: object) -> str:
+        """Take a fraction below one as a fraction, other numbers as percent."""
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _WHOLE:
-            return super()._advice(value)
+            return super().advice(value)
         return f"write {value * _WHOLE:g}%" if 0 < value < 1 else f"write {value:g}%"
 
     def __str__(self) -> str:
@@ -190,7 +151,7 @@ class Share(Percent):
         """Whole percent."""
         share = super().__new__(cls, points)
         if share % 1:
-            raise cls._refusal(f"{points} percent")
+            raise cls.refusal(f"{points} percent")
         return share
 
 
@@ -200,7 +161,7 @@ _COMPARISONS: Final[Mapping[str, Callable[[float, float], bool]]] = MappingProxy
 
 
 @dataclass(frozen=True, slots=True)
-class Threshold(Quantity):
+class Threshold(Notation):
     """A bound that a metric has to keep."""
 
     PATTERN: ClassVar[str] = r"(?:>=|<=|>|<) {0,4}[-+]?(?:\d{1,100}(?:\.\d{0,100})?|\.\d{1,100})(?:[eE][-+]?\d{1,3})?"
@@ -210,11 +171,12 @@ class Threshold(Quantity):
     bound: float
 
     @classmethod
-    def _read(cls, text: str) -> Self:
+    def read(cls, text: str) -> Self:
+        """The comparison, then the number."""
         comparison = text[: 2 if text[1] == "=" else 1]
         bound = float(text.removeprefix(comparison))
         if not math.isfinite(bound):
-            raise cls._refusal(text)
+            raise cls.refusal(text)
         return cls(comparison, bound)
 
     def holds(self, value: float) -> bool:
@@ -223,3 +185,17 @@ class Threshold(Quantity):
 
     def __str__(self) -> str:
         return f"{self.comparison} {self.bound!r}"
+
+
+_DURATIONS = {"type": "string", "pattern": f"^(?:{Duration.PATTERN})$"}
+PositiveDuration = Annotated[Duration, Plain(collected(positive_duration), _DURATIONS)]
+
+
+def bound(value: object) -> Percent | Duration:
+    """A percentage or a length of time, whichever the unit says."""
+    if isinstance(value, Percent) or (isinstance(value, str) and value.endswith("%")):
+        return Percent.parse(value)
+    return Duration.parse(value)
+
+
+Bound = Annotated[Percent | Duration, Plain(collected(bound), {"type": "string"})]

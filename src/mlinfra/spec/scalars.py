@@ -65,7 +65,9 @@ def _single(value: object) -> str | int | float | bool:
             raise wrong("a text with a NUL in it", allowed="text without NUL", todo="remove the NUL")
         case str() | int() | float():
             return value
-    raise wrong("not a single value", allowed="text, a number, true or false", todo="write one value, no list or mapping")
+    raise wrong(
+        "not a single value", allowed="text, a number, true or false", todo="write one value, no list or mapping"
+    )
 
 
 def json_value(value: object, depth: int = 0) -> Any:
@@ -86,6 +88,13 @@ def json_object(value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise wrong("not a mapping", allowed="`key: value` pairs", todo="write a mapping")
     return dict(json_value(value))
+
+
+def overlay_document(value: object) -> Mapping[str, Any]:
+    """A mapping; what it holds is checked where it is laid over the body."""
+    if not isinstance(value, Mapping):
+        raise wrong("not a mapping", allowed="`key: value` pairs", todo="write a mapping")
+    return value
 
 
 def _text_key(key: object) -> str:

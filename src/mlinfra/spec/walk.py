@@ -39,6 +39,8 @@ def items_in(annotation: Any) -> Any | None:
 def annotation_at(annotation: Any, loc: Loc) -> Any | None:
     """What the models say about a place, None where nothing can stand."""
     for part in loc:
+        if annotation is Any:
+            return Any
         model = model_in(annotation)
         if model is None:
             annotation = items_in(annotation)

@@ -49,12 +49,8 @@ WORDS: Final[Mapping[str, _Words]] = MappingProxyType(
 
 
 def findings_in(model: type[BaseModel], error: ValidationError) -> list[Finding]:
-    """What pydantic found, the first ones in full and the rest counted."""
-    details = error.errors(include_url=False)
-    found = [_finding(model, detail) for detail in details[:MAX_PROBLEMS]]
-    if left := details[MAX_PROBLEMS:]:
-        found.append(Finding((), f"{len(left)} problems more", "none", "mend the first ones and look again"))
-    return found
+    """What pydantic found, as far as anybody reads."""
+    return [_finding(model, detail) for detail in error.errors(include_url=False)[: MAX_PROBLEMS + 1]]
 
 
 def nearest(word: object, known: Iterable[str]) -> str:
@@ -70,6 +66,17 @@ def advise(word: object, known: Iterable[str], otherwise: str) -> str:
     return f"did you mean {near}?" if near else otherwise
 
 
+def unknown_key(model: type[BaseModel], loc: Loc) -> Finding:
+    """The finding for a key that its place does not know."""
+    key = str(loc[-1])
+    inner = model_in(annotation_at(model, loc[:-1]))
+    known = sorted(fields_of(inner)) if inner else []
+    elsewhere = next((".".join(path) for path, _ in paths(model) if path[-1] == key), "")
+    otherwise = f"did you mean {elsewhere}?" if elsewhere else "remove the key"
+    todo = advise(key, known, otherwise)
+    return Finding(loc, "unknown key", ", ".join(known), todo, given=key, has_value=True, at_key=True)
+
+
 def _finding(model: type[BaseModel], detail: ErrorDetails) -> Finding:
     kind, context, given = detail["type"], detail.get("ctx", {}), detail["input"]
     at_key = detail["loc"][-1:] == ("[key]",)
@@ -77,7 +84,7 @@ def _finding(model: type[BaseModel], detail: ErrorDetails) -> Finding:
     if kind == WRONG:
         return Finding(loc=loc, **{"given": given, "has_value": True, "at_key": at_key, **context})
     if kind == "extra_forbidden":
-        return _unknown_key(model, loc)
+        return unknown_key(model, loc)
     words = _fill(WORDS.get(kind, _Words(detail["msg"], "a valid value", "see `mlinfra spec explain`")), context)
     if isinstance(given, (UnclearText, UnclearNumber)):
         what, todo = disagreement(given)
@@ -94,13 +101,3 @@ def _is_internal(part: str | int) -> bool:
 
 def _fill(words: _Words, context: Mapping[str, Any]) -> _Words:
     return _Words(*(text.format_map(context) for text in words))
-
-
-def _unknown_key(model: type[BaseModel], loc: Loc) -> Finding:
-    key = str(loc[-1])
-    inner = model_in(annotation_at(model, loc[:-1]))
-    known = sorted(fields_of(inner)) if inner else []
-    elsewhere = next((".".join(path) for path, _ in paths(model) if path[-1] == key), "")
-    otherwise = f"did you mean {elsewhere}?" if elsewhere else "remove the key"
-    todo = advise(key, known, otherwise)
-    return Finding(loc, "unknown key", ", ".join(known), todo, given=key, has_value=True, at_key=True)

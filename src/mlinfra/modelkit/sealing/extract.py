@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.modelkit.sealing.allow import MODELS, STEPS, check_version, name_of, rule_for
-from mlinfra.modelkit.sealing.recipe import Columns, Feature, NotSealed, Recipe
+from mlinfra.modelkit.sealing.recipe import Columns, Core, Feature, NotSealed, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,13 +21,12 @@ def extract(estimator: Any, method: str) -> Recipe:
     """The recipe of a fitted estimator for one method; raises NotSealed where anything about it is not known."""
     check_version("scikit-learn")
     _check_method(estimator, method)
-    steps, model = _split(estimator)
+    steps, model = split(estimator)
     columns = Columns(tuple(Feature(index) for index in range(int(estimator.n_features_in_))))
     for step in steps:
         columns = transformed(step, columns)
     build = function_of(rule_for(model, MODELS).extract)
-    recipe: Recipe = build(model, method, columns, last_layout=_last_layout(estimator, steps))
-    recipe = _named(recipe, estimator, steps)
+    recipe = _recipe(build(model, method, columns), estimator, method, steps)
     _check_kinds(recipe)
     return recipe
 
@@ -57,16 +57,41 @@ def _check_method(estimator: Any, method: str) -> None:
         raise NotSealed("the estimator is not fitted, or not of scikit-learn")
 
 
-def _split(estimator: Any) -> tuple[list[Any], Any]:
+def split(estimator: Any) -> tuple[list[Any], Any]:
     if name_of(estimator) != _PIPELINE:
         return [], estimator
     rule_for(estimator, STEPS)
     steps = [step for _, step in estimator.steps]
     if name_of(steps[-1]) == _PIPELINE:
-        inner, model = _split(steps[-1])
+        inner, model = split(steps[-1])
         return [*steps[:-1], *inner], model
     return steps[:-1], steps[-1]
 
 
-def _last_layout(estimator: Any, steps: list[Any]) -> Callable[[list[list[Any]], Recipe], str]:
-    pass
+def _recipe(core: Core, estimator: Any, method: str, steps: list[Any]) -> Recipe:
+    names = tuple(str(name) for name in getattr(estimator, "feature_names_in_", ()))
+    recipe = Recipe(core.kind, method, int(estimator.n_features_in_), core.features, core.model, core.answer, names)
+    by_name = any(_picks_by_name(step) for step in steps)
+    return replace(recipe, by_name=bool(names) and (by_name or recipe.form == "cells"))
+
+
+def _picks_by_name(step: Any) -> bool:
+    if name_of(step) != _COLUMN_TRANSFORMER:
+        return False
+    return any(_has_text(columns) for _, _, columns in step.transformers)
+
+
+def _has_text(columns: Any) -> bool:
+    if isinstance(columns, str) or callable(columns):  # a callable was given a data frame, and looked at its types
+        return True
+    if isinstance(columns, slice):
+        return isinstance(columns.start, str) or isinstance(columns.stop, str)
+    return any(isinstance(column, str) for column in columns)
+
+
+def _check_kinds(recipe: Recipe) -> None:
+    """A cell cannot be read as a number here and as a category there: the two convert it differently."""
+    read_as: dict[int, bool] = {}
+    for feature in recipe.features:
+        if read_as.setdefault(feature.column, bool(feature.vocabulary)) != bool(feature.vocabulary):
+            raise NotSealed(f"column {feature.column} is read both as a number and as a category")

@@ -55,6 +55,7 @@ FLAGS = {"refuse_missing": 1, "refuse_infinite": 2, "divide": 4, "scalar_only": 
 FINISHES = ("values", "labels", "labels_from_zero", "pairs", "rows")  # done by the walk
 NUMPY_FINISHES = ("softmax", "exp")  # done by numpy, whose exp has bits of its own
 
+NUMBER, UNREAD = -1, -2  # in place of a table: a slot that holds a number, and one that no feature reads
 REFUSE = -1  # in place of a code: the estimator would raise
 LEAF_BITS = 0x7FC00000  # a quiet NaN; its low bits carry a number
 PAYLOAD = 0x003FFFFF

@@ -127,7 +127,8 @@ class LinearModel:
 
     weights: Floats  # as the estimator multiplies by it: features, or features x outputs
     bias: Floats
-    layout: str  # "C" or "F": how the estimator's last matrix lies in memory
+    sparse: bool = False
+    layout: str = "C"  # or "F": how the estimator's last matrix lies in memory, for BLAS rounds by it
 
     @property
     def outputs(self) -> int:
@@ -144,6 +145,15 @@ class Answer:
     order: str = "C"  # of the matrix that softmax works on
 
 
+class Core(NamedTuple):
+    """What a model's own extraction yields."""
+
+    kind: str
+    features: tuple[Feature, ...]
+    model: TreeModel | LinearModel
+    answer: Answer
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything that a sealed file holds, still as numpy arrays."""
@@ -152,7 +162,6 @@ class Recipe:
     method: str
     columns: int
     features: tuple[Feature, ...]
-    sparse: bool
     model: TreeModel | LinearModel
     answer: Answer
     names: tuple[str, ...] = ()  # of the columns, where the estimator was fitted with names

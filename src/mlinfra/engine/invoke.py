@@ -1,0 +1,102 @@
+"""Prediction requests: one body out, one answer back, errors in our words."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from mlinfra.engine.effects import read
+from mlinfra.errors import InputRejected, InvocationFailed, NotFound, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlinfra.contract.endpoints import EndpointObservation, Invocation
+    from mlinfra.engine.session import Session
+
+JSON = "application/json"
+_REFUSED = range(400, 500)
+_ANSWERED = range(200, 300)
+
+
+def ask(
+    session: Session,
+    endpoint: EndpointObservation,
+    body: bytes,
+    *,
+    deployment: str | None = None,
+    content_type: str = JSON,
+) -> Invocation:
+    """Send a body to an endpoint, or to one of its deployments, and return whatever the model server answers.
+
+    Raises:
+        NotFound: the endpoint or deployment is gone.
+        TemporaryError: no answer after all tries.
+    """
+    renderer = session.adapter.endpoints
+    reply = read(session, renderer.invoke(endpoint, deployment, body, content_type, session.environment))
+    if reply is None:
+        raise NotFound("nobody answers there", given=deployment or endpoint.name, todo="`mlinfra endpoint list`")
+    return session.adapter.observe.invocation(reply, session.environment)
+
+
+def body_of(rows: Sequence[Any]) -> bytes:
+    """Rows, objects by column or lists in schema order, in the form that every platform passes on."""
+    return json.dumps({"instances": list(rows)}, separators=(",", ":")).encode()
+
+
+def raise_for_status(invocation: Invocation) -> None:
+    """Nothing for an answer.
+
+    Raises:
+        InputRejected: the model's schema refuses rows; says which.
+        InvocationFailed: any other error, with the server's status.
+    """
+    if invocation.status in _ANSWERED:
+        return
+    error = _error(invocation)
+    if invocation.status in _REFUSED and isinstance(error.get("rows"), list):
+        raise InputRejected(
+            str(error.get("message") or "the model's schema refuses this input"),
+            rows=error["rows"],
+            todo="correct these cells; `mlinfra model show` prints the schema",
+        )
+    raise InvocationFailed(
+        f"the endpoint answered with status {invocation.status}",
+        given=error.get("message") or shorten(invocation.body.decode(errors="replace")),
+        todo="`mlinfra endpoint logs` shows what the server printed",
+        status=invocation.status,
+    )
+
+
+def predictions_of(invocation: Invocation) -> list[Any]:
+    """The predictions of an answer, in the order of the rows.
+
+    Raises:
+        InputRejected, InvocationFailed: it is not one.
+    """
+    raise_for_status(invocation)
+    try:
+        predictions = json.loads(invocation.body)["predictions"]
+    except (ValueError, KeyError, TypeError) as exc:
+        raise _strange(invocation) from exc
+    if not isinstance(predictions, list):
+        raise _strange(invocation)
+    return predictions
+
+
+def _error(invocation: Invocation) -> dict[str, Any]:
+    try:
+        error = json.loads(invocation.body)["error"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return error if isinstance(error, dict) else {"message": str(error)}
+
+
+def _strange(invocation: Invocation) -> InvocationFailed:
+    return InvocationFailed(
+        "the answer holds no predictions",
+        given=shorten(invocation.body.decode(errors="replace")),
+        allowed='{"predictions": […]}',
+        status=invocation.status,
+    )

@@ -1,0 +1,297 @@
+"""The verbs on models: register, show, verify, download, history. Nothing of a model is ever loaded here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlinfra.contract.jobs import Artefact
+from mlinfra.contract.models import Registration
+from mlinfra.contract.steps import Send, Step, Wait
+from mlinfra.engine import audit
+from mlinfra.engine.approval import standing
+from mlinfra.engine.effects import LOOKUP_PAUSE, VISIBILITY, read_all
+from mlinfra.engine.evaluations import evaluations
+from mlinfra.engine.fetching import scratch
+from mlinfra.engine.marks import alone
+from mlinfra.engine.packages import Package, local_package, send_package, stored_package, verify_package
+from mlinfra.engine.parallel import each
+from mlinfra.engine.reconcile import reconcile
+from mlinfra.engine.references import check_model
+from mlinfra.engine.transfer import doubt, download_tree
+from mlinfra.engine.uses import add_use
+from mlinfra.engine.versions import handle, resolve
+from mlinfra.errors import CapabilityError, IntegrityError, NotFound
+from mlinfra.package import extract
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mlinfra.contract.models import VersionObservation
+    from mlinfra.contract.requests import Document, Request
+    from mlinfra.engine.approval import Standing
+    from mlinfra.engine.evaluations import Evaluation
+    from mlinfra.engine.lease import Lease
+    from mlinfra.engine.session import Session
+    from mlinfra.modelkit import Manifest
+
+DEADLINE = 900.0  # seconds for a registry to take a version
+_ARCHIVES = ("model.tar.gz", "output.tar.gz")  # how SageMaker leaves what a job wrote
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A version with all that is known of it. Where its manifest cannot be read, `problem` says why."""
+
+    version: VersionObservation
+    handle: str
+    manifest: Manifest | None
+    problem: str
+    evaluations: tuple[Evaluation, ...]
+    standing: Standing
+    console_url: str
+
+
+def register(
+    session: Session,
+    model: str,
+    package: Path,
+    *,
+    lineage: Document | None = None,
+    metrics: Mapping[str, float] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> VersionObservation:
+    """Register a package, or another tool's model file or folder, as a version of a model.
+
+    Safe to repeat and to kill: the same bytes are sent once, and give the same version.
+
+    Raises:
+        UsageError: no model can have this name.
+        NotFound, SpecError: there is no model at that path.
+        IntegrityError: a file is not the one that was saved; nothing was sent.
+        DeploymentFailed: the registry refused it.
+    """
+    check_model(model)
+    return enter(
+        session, model, local_package(session, package), lineage=lineage or {}, metrics=metrics or {}, tags=tags or {}
+    )
+
+
+def register_from_store(
+    session: Session,
+    model: str,
+    source: Artefact | str,
+    *,
+    lineage: Document | None = None,
+    metrics: Mapping[str, float] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> VersionObservation:
+    """Register what a job left at an address, or below a key, of the environment's store.
+
+    The package is copied to a place named by its digest, and every byte compared with the manifest on the way. So a
+    version outlives its job's outputs, nobody who may write job outputs can change it, and a damaged output is found
+    before anything is registered. What another tool wrote, or a platform packed into an archive, is fetched first.
+
+    Raises:
+        NotFound: nothing lies there.
+        IntegrityError: a file is not the one that was saved; nothing was registered.
+    """
+    check_model(model)
+    store = session.client.store()
+    if isinstance(source, str):
+        source = Artefact(store.uri(source), is_folder=True)
+    details = {"lineage": lineage or {}, "metrics": metrics or {}, "tags": tags or {}}
+    try:
+        package = stored_package(session, store.key(source.uri).rstrip("/"))
+    except NotFound:
+        with scratch(session) as folder:
+            fetched = _unpacked(download_tree(session, source, folder / "fetched"), folder / "unpacked")
+            return enter(session, model, local_package(session, fetched), **details)
+    return enter(session, model, package, **details)
+
+
+def enter(
+    session: Session,
+    model: str,
+    package: Package,
+    *,
+    lineage: Document,
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    verb: str = "register",
+) -> VersionObservation:
+    """Bring a package into the store and the registry, wherever it comes from. `verb` is what the log calls it."""
+    owner = session.caller.principal
+    add_use(session, package.digest, model, owner)
+    registration = Registration(
+        model=model,
+        digest=package.digest,
+        artefact=send_package(session, package),
+        manifest=package.manifest.as_document(),
+        lineage=lineage,
+        metrics=metrics,
+        owner=owner,
+        tags={**session.environment.tags, **tags},
+    )
+    with alone(session, model) as held:
+        version, is_new = _reconcile(session, held, registration)
+    if is_new:
+        audit.record(session, verb, f"model/{version.name}", digest=package.digest, lineage=lineage)
+        session.say(f"registered {version.name}")
+    else:
+        session.say(f"{version.name} holds these bytes already")
+    return version
+
+
+def show(session: Session, reference: str) -> Shown:
+    """Everything known of a version.
+
+    Raises:
+        NotFound: there is no such version.
+    """
+    version = resolve(session, reference)
+    found, problem = _manifest_or_why_not(session, version)
+    return Shown(
+        version=version,
+        handle=handle(session, version),
+        manifest=found,
+        problem=problem,
+        evaluations=tuple(evaluations(session, version)),
+        standing=standing(session, version),
+        console_url=session.adapter.models.console_url(version, session.environment),
+    )
+
+
+def manifest(session: Session, version: VersionObservation) -> Manifest:
+    """The package's manifest, proved to be the one that the version's digest names.
+
+    Raises:
+        CapabilityError: another tool registered the version, and the kit cannot read it.
+        IntegrityError: another package lies at the version's address.
+    """
+    return package_of(session, version).manifest
+
+
+def package_of(session: Session, version: VersionObservation) -> Package:
+    """The version's package in the environment's store.
+
+    Raises:
+        CapabilityError: another tool registered the version, and the kit cannot read it.
+        IntegrityError: another package lies at the version's address, or none any more.
+    """
+    prefix = _prefix(session, version)
+    try:
+        package = stored_package(session, prefix)
+    except NotFound as exc:
+        raise IntegrityError("the version's package is gone from the store", given=version.name) from exc
+    if package.digest != version.digest:
+        raise IntegrityError(
+            "another package lies at the version's address", given=package.digest, allowed=version.digest
+        )
+    return package
+
+
+def verify(session: Session, reference: str) -> VersionObservation:
+    """Read every byte of a version's package in the store and compare it with the digest that was registered.
+
+    Raises:
+        NotFound: there is no such version.
+        IntegrityError: a byte differs, or a file is gone. What this machine sends next replaces it.
+    """
+    version = resolve(session, reference)
+
+    try:
+        items = package_of(session, version).items()
+
+        def look(index: int) -> int:
+            with items[index].content():
+                return items[index].entry.size
+
+        each(session, f"verifying {version.name}", range(len(items)), look)
+    except IntegrityError:
+        if version.artefact is not None:
+            doubt(session, Artefact(version.artefact.uri, version.digest))
+        raise
+    return version
+
+
+def download(session: Session, reference: str, target: Path) -> VersionObservation:
+    """Fetch a version's package into a folder, which appears whole and verified, or not at all.
+
+    Raises:
+        NotFound: there is no such version.
+        CapabilityError: another tool registered the version, and the kit cannot read it.
+        IntegrityError: the bytes are not those that were registered.
+        Conflict: `target` exists and is not an empty folder.
+        CapacityUnavailable: the disk is full; nothing is left of it.
+    """
+    version = resolve(session, reference)
+    fetch(session, version, target)
+    return version
+
+
+def fetch(session: Session, version: VersionObservation, target: Path) -> Path:
+    """As `download`, for a version at hand."""
+    _prefix(session, version)
+    artefact = Artefact(version.artefact.uri if version.artefact else "", version.digest, is_folder=True)
+    return download_tree(session, artefact, target, verify=lambda folder: verify_package(folder, version.digest))
+
+
+def _reconcile(session: Session, held: Lease, registration: Registration) -> tuple[VersionObservation, bool]:
+    """The registered version, and whether it was made now.
+
+    A create is not sent again while lists may still lag behind it.
+    """
+    renderer, environment, clock = session.adapter.models, session.environment, session.clock
+    requests: tuple[Request, ...] = ()
+    sent_at = 0.0
+
+    def observe() -> dict[str, Document | None]:
+        held.renew()
+        return read_all(session, renderer.observe(registration, environment))
+
+    def next_step(replies: dict[str, Document | None]) -> Step:
+        nonlocal requests, sent_at
+        step = renderer.next_step(registration, replies, environment)
+        if not isinstance(step, Send):
+            return step
+        if step.requests == requests and clock.monotonic() - sent_at < VISIBILITY:
+            return Wait(f"the registry to show the new version of {registration.model}", LOOKUP_PAUSE)
+        requests, sent_at = step.requests, clock.monotonic()
+        return step
+
+    name = f"model/{registration.model}/{registration.digest}"
+    reply = reconcile(session, name, observe, next_step, deadline=DEADLINE)
+    version = session.adapter.observe.version(reply, environment)
+    if version.digest != registration.digest:
+        raise IntegrityError(
+            "the registry answered with another model", given=version.digest, allowed=registration.digest
+        )
+    return version, bool(requests)
+
+
+def _prefix(session: Session, version: VersionObservation) -> str:
+    if version.artefact is None or not version.digest:
+        raise CapabilityError(
+            f"{version.name} was registered by another tool; the kit knows neither its bytes nor their digest",
+            given=version.native_id,
+            todo="register its model file with `mlinfra model register`",
+        )
+    return session.client.store().key(version.artefact.uri).rstrip("/")
+
+
+def _manifest_or_why_not(session: Session, version: VersionObservation) -> tuple[Manifest | None, str]:
+    try:
+        return manifest(session, version), ""
+    except (CapabilityError, IntegrityError, NotFound) as exc:
+        return None, str(exc)
+
+
+def _unpacked(folder: Path, target: Path) -> Path:
+    """The folder itself, or what the archive holds that is its only file."""
+    files = list(folder.iterdir())
+    if len(files) == 1 and files[0].name in _ARCHIVES:
+        extract(files[0], target)
+        return target
+    return folder

@@ -1,0 +1,169 @@
+"""Model packages on their way into a registry: read and compared with their digests, never loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import mlinfra
+from mlinfra.engine.fetching import brought
+from mlinfra.engine.listing import Entry, check_paths
+from mlinfra.engine.patience import patiently
+from mlinfra.engine.transfer import Item, local_item, upload_items
+from mlinfra.errors import CapacityUnavailable, IntegrityError, MlinfraError, NotFound
+from mlinfra.modelkit import MANIFEST_NAME, Manifest, describe
+from mlinfra.package import tree_digest
+from mlinfra.package.atomic import new_file
+from mlinfra.package.statcache import changed_meanwhile, sha256_of_each
+from mlinfra.package.walk import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from mlinfra.contract.jobs import Artefact
+    from mlinfra.engine.session import Session
+
+LARGEST_MANIFEST = 16_000_000  # bytes; the largest honest ones list ten thousand files
+
+
+@dataclass(frozen=True)
+class Package:
+    """A model package somewhere. `document` is its manifest's text; `files` yields the others as items to send."""
+
+    manifest: Manifest
+    document: bytes
+    files: Callable[[], list[Item]]
+
+    @property
+    def digest(self) -> str:
+        """`sha256:<hex>`: the one that means the same model everywhere."""
+        return self.manifest.digest
+
+    def items(self) -> list[Item]:
+        """Everything that makes the package, manifest included."""
+        entry = Entry(hashlib.sha256(self.document).hexdigest(), len(self.document))
+        return [*self.files(), Item(MANIFEST_NAME, entry, lambda: nullcontext(self.document))]
+
+
+def models_prefix(digest: str) -> str:
+    """Where in the store a package of that digest lies."""
+    return f"models/{digest.removeprefix('sha256:')}"
+
+
+def local_package(session: Session, path: Path) -> Package:
+    """A package on this machine: a folder that `save_model` wrote, or another tool's model file or folder.
+
+    What was verified once is not read again until it changes.
+
+    Raises:
+        NotFound, SpecError: there is no model.
+        IntegrityError: a file is not the one that was saved.
+    """
+    manifest = _verified(path, session.folders.cache)
+    place = path / MANIFEST_NAME
+    document = place.read_bytes() if place.is_file() else json.dumps(manifest.as_document(), indent=2).encode()
+    return Package(manifest, document, lambda: _local_files(path, manifest, session.folders.cache))
+
+
+def stored_package(session: Session, prefix: str) -> Package:
+    """A package in the environment's store. Its files are compared with the manifest as they are fetched.
+
+    Raises:
+        NotFound: there is no manifest below the prefix.
+        IntegrityError: the manifest is not what was written.
+    """
+    store = session.client.store()
+    key = f"{prefix}/{MANIFEST_NAME}"
+    info = patiently(session, lambda: store.head(key))
+    if info is None:
+        raise NotFound("there is no model package at this address", given=store.uri(prefix))
+    if info.size > LARGEST_MANIFEST:
+        raise IntegrityError("this is no model manifest", given=f"{info.size:,} bytes", allowed=f"{LARGEST_MANIFEST:,}")
+    document = patiently(session, lambda: store.get(key))
+    manifest = read_manifest(document, origin=store.uri(key))
+    return Package(manifest, document, lambda: _stored_files(session, prefix, manifest))
+
+
+def read_manifest(document: bytes, *, origin: str) -> Manifest:
+    """The manifest in a text from elsewhere; `origin` names it in errors.
+
+    Raises:
+        IntegrityError: it is damaged, was changed, or names files outside its folder.
+    """
+    try:
+        manifest = Manifest.from_document(json.loads(document))
+    except (ValueError, RecursionError) as exc:
+        raise IntegrityError("the model manifest is not JSON", given=origin) from exc
+    check_paths(manifest.files)
+    return manifest
+
+
+def send_package(session: Session, package: Package) -> Artefact:
+    """Bring a package to its place in the environment's store, unless it lies there whole.
+
+    The store is asked each time: another machine may have removed the last version that held these bytes.
+    """
+    return upload_items(session, models_prefix(package.digest), package.digest, package.items, remembered=False)
+
+
+def verify_package(folder: Path, digest: str) -> None:
+    """Compare a fetched package with the digest that it was asked for by.
+
+    Raises:
+        IntegrityError: it is another model, or not whole.
+    """
+    manifest = Manifest.read(folder)
+    if manifest.digest != digest:
+        raise IntegrityError("this is another model than the one asked for", given=manifest.digest, allowed=digest)
+    manifest.verify(folder)
+
+
+def _verified(path: Path, cache: Path) -> Manifest:
+    """The manifest of a path whose bytes were compared with it, now or when they were last seen changed."""
+    if not path.exists():
+        return describe(path)
+    name = json.dumps([tree_digest(path, cache).digest, path.name if path.is_file() else "", mlinfra.__version__])
+    kept = cache / "manifests" / f"{hashlib.sha256(name.encode()).hexdigest()}.json"
+    with suppress(OSError, ValueError, MlinfraError):
+        return Manifest.from_document(json.loads(kept.read_bytes()))
+    manifest = describe(path)
+    check_paths(manifest.files)
+    if (path / MANIFEST_NAME).is_file():
+        manifest.verify(path)
+    with suppress(OSError, CapacityUnavailable), new_file(kept) as file:
+        file.write(json.dumps(manifest.as_document()).encode())
+    return manifest
+
+
+def _local_files(path: Path, manifest: Manifest, cache: Path) -> list[Item]:
+    files = walk(path)
+    hashes = sha256_of_each(files, os.path.realpath(path), cache)
+    found = {file.path or path.name: (file, sha256.hex()) for file, sha256 in zip(files, hashes, strict=True)}
+    items = []
+    for name, expected in manifest.files.items():
+        file, sha256 = found.get(name, (None, ""))
+        if file is None or sha256 != expected.sha256:
+            raise changed_meanwhile(str(path / name))
+        items.append(local_item(file._replace(path=name), Entry(expected.sha256, expected.size)))
+    return items
+
+
+def _stored_files(session: Session, prefix: str, manifest: Manifest) -> list[Item]:
+    return [
+        _stored_item(session, prefix, name, Entry(expected.sha256, expected.size))
+        for name, expected in manifest.files.items()
+    ]
+
+
+def _stored_item(session: Session, prefix: str, name: str, entry: Entry) -> Item:
+    @contextmanager
+    def content() -> Iterator[Path]:
+        with brought(session, f"{prefix}/{name}", entry) as path:
+            yield path
+
+    return Item(name, entry, content)

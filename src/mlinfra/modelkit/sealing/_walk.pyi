@@ -1,0 +1,23 @@
+from typing import Any
+
+ABI: int
+AVX2: int
+
+class Refused(ValueError): ...
+
+class Model:
+    def __new__(
+        cls,
+        arrays: tuple[Any, ...],
+        tables: tuple[dict[Any, float], ...],
+        labels: tuple[Any, ...],
+        columns: int,
+        outputs: int,
+        width: int,
+        form: int,
+        flags: int,
+    ) -> Model: ...
+    def predict(self, rows: Any, finish: int) -> list[Any]: ...
+    def scores(self, rows: Any) -> bytearray: ...
+    def finish(self, scores: Any, finish: int) -> list[Any]: ...
+    def refusals(self, rows: Any) -> list[tuple[int, int, int]]: ...

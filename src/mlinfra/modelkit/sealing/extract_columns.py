@@ -1,0 +1,188 @@
+"""Transformers of scikit-learn as chains of operations, one value at a time.
+
+Every transformer here treats each column on its own, so what it does to a column is a list of operations on a float64.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mlinfra.modelkit.sealing.layout import REFUSE
+from mlinfra.modelkit.sealing.lazy import Lazy
+from mlinfra.modelkit.sealing.recipe import Category, Cell, Column, Columns, Feature, NotSealed, Op, Vocabulary, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import numpy as np
+else:
+    np = Lazy("numpy")
+
+_LARGEST_EXACT = 2**53  # integers beyond it change when they become float64
+_NOT_INFINITE = Op("not_infinite")  # the check that all of these transformers begin with
+
+
+def pipeline(step: Any, columns: Columns) -> Columns:
+    """One transformer after the other."""
+    from mlinfra.modelkit.sealing.extract import transformed  # noqa: PLC0415  the two modules call each other
+
+    for _, part in step.steps:
+        columns = transformed(part, columns)
+    return columns
+
+
+def column_transformer(step: Any, columns: Columns) -> Columns:
+    """Every part on its own columns, side by side."""
+    from mlinfra.modelkit.sealing.extract import transformed  # noqa: PLC0415  the two modules call each other
+
+    _refuse_sparse(step, columns)
+    items: list[Column] = []
+    for name, part, _ in step.transformers_:
+        chosen = step._transformer_to_input_indices[name]  # noqa: SLF001  the only place that resolves names and slices
+        if len(chosen) == 0 or (isinstance(part, str) and part == "drop"):
+            continue
+        items += transformed(part, Columns(tuple(columns.items[index] for index in chosen))).items
+    return Columns(tuple(items), sparse=bool(step.sparse_output_))
+
+
+def imputer(step: Any, columns: Columns) -> Columns:
+    """A missing cell becomes the statistic of its column."""
+    _refuse_sparse(step, columns)
+    if not _is_nan(step.missing_values):
+        raise NotSealed(f"SimpleImputer has missing_values={step.missing_values!r}: only NaN is sealed")
+    of_objects = step._fit_dtype.kind in "OUS"  # noqa: SLF001  decides whether cells are read as numbers
+    statistics = step.statistics_.astype(step._fill_dtype)  # noqa: SLF001  the type in which they are filled in
+    if any(_is_nan(value) for value in statistics.tolist()):
+        raise NotSealed("SimpleImputer drops a column that had no value when it was fitted")
+    fill = _fill_category if of_objects else _fill_number
+    return Columns(tuple(fill(item, plain(value)) for item, value in zip(columns.items, statistics)))
+
+
+def standard_scaler(step: Any, columns: Columns) -> Columns:
+    """Minus the mean, by the scale; either may be switched off."""
+    centred = step.mean_ if step.with_mean else None
+    scaled = step.scale_ if step.with_std else None
+    return _arithmetic(step, columns, [("sub", centred), ("div", scaled)])
+
+
+def min_max_scaler(step: Any, columns: Columns) -> Columns:
+    """Times the scale, plus the offset, clipped where asked for."""
+    result = _arithmetic(step, columns, [("mul", step.scale_), ("add", step.min_)])
+    if not step.clip:
+        return result
+    clip = Op("clip", *(float(bound) for bound in step.feature_range))
+    return Columns(tuple(feature.then(clip) for feature in result.features()))
+
+
+def passthrough(step: Any, columns: Columns) -> Columns:
+    """A FunctionTransformer without a function."""
+    if step.validate:
+        raise NotSealed("FunctionTransformer has validate=True: only False was proved")
+    return columns
+
+
+def one_hot_encoder(step: Any, columns: Columns) -> Columns:
+    """One column of 0 and 1 for each category."""
+    _refuse_sparse(step, columns)
+    _need_float64(step)
+    items: list[Column] = []
+    for item, categories in zip(columns.items, step.categories_):
+        values, has_missing = _categories(categories)
+        missing = len(values) if has_missing else _unknown_code(step, len(values))
+        coded = _coded(item, categories, Vocabulary(values, missing, _unknown_code(step, len(values))))
+        items += [coded.then(Op("equal", float(code))) for code in range(len(categories))]
+    return Columns(tuple(items), sparse=bool(step.sparse_output))
+
+
+def ordinal_encoder(step: Any, columns: Columns) -> Columns:
+    """The position of each category."""
+    _refuse_sparse(step, columns)
+    _need_float64(step)
+    return Columns(tuple(_ordinal(step, item, categories) for item, categories in zip(columns.items, step.categories_)))
+
+
+def _ordinal(step: Any, item: Column, categories: Any) -> Feature:
+    values, has_missing = _categories(categories)
+    unknown = REFUSE if step.handle_unknown == "error" else len(values) + 1
+    missing = len(values) if has_missing else unknown
+    coded = _coded(item, categories, Vocabulary(values, missing, unknown))
+    if has_missing:
+        coded = coded.then(Op("replace", float(len(values)), float(step.encoded_missing_value)))
+    if unknown != REFUSE:
+        coded = coded.then(Op("replace", float(unknown), float(step.unknown_value)))
+    return coded
+
+
+def _unknown_code(step: Any, count: int) -> int:
+    """One past every category, so that no column of a one-hot encoder is 1."""
+    return REFUSE if step.handle_unknown == "error" else count + 1
+
+
+def _coded(item: Column, categories: Any, vocabulary: Vocabulary) -> Feature:
+    """A column as codes: through a vocabulary where cells are categories, through a look-up where they are numbers."""
+    if isinstance(item, Feature) and categories.dtype.kind in "iuf":
+        known = tuple(float(value) for value in vocabulary.values if not isinstance(value, str) and value is not None)
+        return item.then(_NOT_INFINITE, Op("lookup", float(vocabulary.missing), float(vocabulary.unknown), known))
+    if isinstance(item, Feature) and not item.is_cell:
+        raise NotSealed(f"column {item.column} is encoded as text after it was computed with")
+    if isinstance(item, Feature):
+        return Feature(item.column, (), vocabulary)
+    if categories.dtype.kind not in "OU":
+        raise NotSealed(f"column {item.column} is imputed as text and encoded as numbers")
+    if not item.filled:
+        return Feature(item.column, (), vocabulary)
+    code = vocabulary.values.index(item.fill) if item.fill in vocabulary.values else vocabulary.unknown
+    return Feature(item.column, (), Vocabulary(vocabulary.values, code, vocabulary.unknown))
+
+
+def _categories(categories: Any) -> tuple[tuple[Cell, ...], bool]:
+    """The categories without the missing one, and whether there was one; it always comes last."""
+    values = categories.tolist()
+    has_missing = bool(values) and _is_nan(values[-1])
+    values = values[:-1] if has_missing else values
+    for value in values:
+        if not isinstance(value, (str, int, float)) or _is_nan(value):
+            raise NotSealed(f"a category is {value!r}: text and numbers are sealed")
+        if isinstance(value, int) and abs(value) > _LARGEST_EXACT:
+            raise NotSealed(f"a category is {value!r}: integers beyond 2^53 are not sealed")
+    return tuple(values), has_missing
+
+
+def _fill_number(item: Column, value: Any) -> Column:
+    if isinstance(item, Category):
+        raise NotSealed(f"column {item.column} is imputed as text and as a number")
+    return item.then(_NOT_INFINITE, Op("fill", float(value)))
+
+
+def _fill_category(item: Column, value: Any) -> Column:
+    if isinstance(item, Feature) and not item.is_cell:
+        raise NotSealed(f"column {item.column} is imputed as text after it was computed with")
+    if not isinstance(value, (str, int, float)):
+        raise NotSealed(f"SimpleImputer fills in {value!r}: text and numbers are sealed")
+    if isinstance(item, Category) and item.filled:
+        return item
+    return Category(item.column, filled=True, fill=value)
+
+
+def _arithmetic(step: Any, columns: Columns, parts: Iterable[tuple[str, Any]]) -> Columns:
+    """Adds one operation a part to each column; a part without numbers is switched off."""
+    _refuse_sparse(step, columns)
+    features = tuple(feature.then(_NOT_INFINITE) for feature in columns.features())
+    for name, numbers in parts:
+        if numbers is not None:
+            features = tuple(f.then(Op(name, float(number))) for f, number in zip(features, np.asarray(numbers)))
+    return Columns(features)
+
+
+def _refuse_sparse(step: Any, columns: Columns) -> None:
+    if columns.sparse:
+        raise NotSealed(f"{type(step).__name__} works on a sparse matrix, which rounds otherwise; set sparse_threshold=0")
+
+
+def _need_float64(step: Any) -> None:
+    if np.dtype(step.dtype) != np.float64:
+        raise NotSealed(f"{type(step).__name__} has dtype={step.dtype!r}: only float64 is sealed")
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and value != value  # noqa: PLR0124  NaN is the one value that differs from itself

@@ -1,0 +1,169 @@
+"""A sealed model at work: rows in, predictions out, without scikit-learn and without unpickling anything."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlinfra.errors import InputRejected, IntegrityError
+from mlinfra.modelkit.sealing import layout
+from mlinfra.modelkit.sealing.kernel import Kernel, open_kernel
+from mlinfra.modelkit.sealing.lazy import Lazy
+from mlinfra.modelkit.sealing.program import Program, from_buffer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+
+    from mlinfra.modelkit.sealing.recipe import Floats
+else:
+    np = Lazy("numpy")
+
+_CHUNK = 1 << 20
+
+
+class Sealed:
+    """A sealed model. Nothing in it changes, so any number of threads may share it.
+
+    Attributes:
+        kind: the family of the estimator that it stands for.
+        method: "predict" or "predict_proba".
+        form: "numbers" takes a C-contiguous 2-D buffer of float64, or lists of numbers; "cells" takes lists of cells.
+        columns: cells in a row.
+        names: of the columns, in order; empty where the estimator was fitted without.
+        joinable: whether rows of several requests may be joined without changing a bit of an answer.
+    """
+
+    def __init__(self, program: Program, kernel: Kernel) -> None:
+        self.kind = program.kind
+        self.method = program.method
+        self.form = program.form
+        self.columns = program.columns
+        self.names = program.names
+        self.joinable = not program.needs_numpy
+        self._kernel = kernel
+        self._run = _runner(program, kernel)
+
+    def predict(self, rows: Any) -> list[Any]:
+        """One prediction a row: a number, a label, or a list of probabilities. Missing cells are None or NaN.
+
+        Raises InputRejected, naming cells, for rows that the estimator itself would refuse, and for what are no rows.
+        """
+        try:
+            predictions = self._run(rows)
+        except (ValueError, TypeError, BufferError) as exc:
+            raise self._rejection(rows) from exc
+        if not predictions:
+            raise InputRejected("there are no rows")
+        return predictions
+
+    def refuses(self, rows: Any) -> list[dict[str, Any]]:
+        """Every cell that the estimator would refuse, as {row, column, value, allowed}; [] where it would answer.
+
+        Raises InputRejected for what are no rows at all.
+        """
+        try:
+            found = self._kernel.refusals(rows)
+        except (ValueError, TypeError, BufferError) as exc:
+            raise InputRejected(f"these are no rows that the model takes: {exc}") from exc
+        return [self._cell(rows, row, column, code) for row, column, code in found]
+
+    def _rejection(self, rows: Any) -> InputRejected:
+        cells = self.refuses(rows)
+        return InputRejected("the model does not take these rows", rows=cells)
+
+    def _cell(self, rows: Any, row: int, column: int, code: int) -> dict[str, Any]:
+        if column >= self.columns:
+            return {"row": row, "column": None, "value": rows[row], "allowed": layout.REFUSALS[code]}
+        value = rows[row][column] if isinstance(rows, (list, tuple)) else memoryview(rows)[row, column]
+        name = self.names[column] if self.names else column
+        return {"row": row, "column": name, "value": value, "allowed": layout.REFUSALS[code]}
+
+
+def open_sealed(folder: str | Path, document: Mapping[str, Any]) -> Sealed:
+    """The sealed model that a manifest's `sealed` names, its digest and its arrays checked.
+
+    Raises IntegrityError for a file that is not the one that was saved, CapabilityError where the compiled walk is
+    missing: the estimator then serves. Reads the file once and keeps it mapped; imports nothing but the standard
+    library, and numpy where the model needs it.
+    """
+    path = Path(folder) / str(document["file"])
+    if path.name != document["file"]:
+        raise IntegrityError("a sealed model lies beside its manifest", given=document["file"], allowed="a file name")
+    with path.open("rb") as file:
+        _check_digest(file, path, str(document["sha256"]))
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return open_program(from_buffer(data))
+
+
+def open_program(program: Program, kernel: Callable[[Program], Kernel] = open_kernel) -> Sealed:
+    """A program at work; raises IntegrityError for arrays that cannot be."""
+    return Sealed(program, kernel(program))
+
+
+def _check_digest(file: Any, path: Path, expected: str) -> None:
+    digest = hashlib.sha256()
+    for chunk in iter(lambda: file.read(_CHUNK), b""):
+        digest.update(chunk)
+    if digest.hexdigest() != expected:
+        raise IntegrityError(
+            f"{path.name} is not the file that was saved",
+            given=digest.hexdigest(),
+            allowed=expected,
+            todo="fetch the model again",
+        )
+
+
+def _runner(program: Program, kernel: Kernel) -> Callable[[Any], list[Any]]:
+    """What answers for this program; decided once."""
+    if program.finish in layout.FINISHES:
+        finish = layout.FINISHES.index(program.finish)
+        if program.matrix is None:
+            return lambda rows: kernel.predict(rows, finish)
+        product = _product(program, kernel)
+        return lambda rows: kernel.finish(product(rows), finish)
+    scores = _scores(program, kernel) if program.matrix is None else _product(program, kernel)
+    if program.finish == "exp":
+        return lambda rows: _listed(np.exp(scores(rows).ravel()))
+    return lambda rows: _listed(_softmax(scores(rows), program.order))
+
+
+def _listed(values: Floats) -> list[Any]:
+    listed: list[Any] = values.tolist()
+    return listed
+
+
+def _scores(program: Program, kernel: Kernel) -> Callable[[Any], Floats]:
+    def run(rows: Any) -> Floats:
+        return np.frombuffer(kernel.scores(rows)).reshape(-1, program.outputs)
+
+    return run
+
+
+def _product(program: Program, kernel: Kernel) -> Callable[[Any], Floats]:
+    """The features times the weights plus the bias: the estimator's own expression, on arrays that lie as its own."""
+    if program.matrix is None:
+        raise IntegrityError("this is not a sealed model: it has no matrix")
+    order, shape = program.matrix.order, program.matrix.shape
+    weights = np.frombuffer(program.array("weights")).reshape(shape, order="F" if order == "F" else "C")
+    bias = np.frombuffer(program.array("bias"))
+    by_column = program.matrix.layout == "F"
+
+    def run(rows: Any) -> Floats:
+        features = np.frombuffer(kernel.scores(rows)).reshape(-1, shape[0])
+        result: Floats = (np.asfortranarray(features) if by_column else features) @ weights + bias
+        return result
+
+    return run
+
+
+def _softmax(scores: Floats, order: str) -> Floats:
+    """scikit-learn's softmax: numpy's exp, and its sum, whose order depends on how the matrix lies in memory."""
+    x = np.array(scores, order="F" if order == "F" else "C")
+    x -= np.max(x, axis=1).reshape(-1, 1)
+    np.exp(x, out=x)
+    x /= np.sum(x, axis=1).reshape(-1, 1)
+    return x

@@ -1,0 +1,229 @@
+"""The rows that a sealed model is proved with.
+
+Training rows prove nothing: rounding a threshold the wrong way changes none of their answers. So these rows stand on
+the thresholds and beside them, and hold what an input can hold at worst.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import TYPE_CHECKING, Any
+
+from mlinfra.modelkit.sealing.lazy import Lazy
+from mlinfra.modelkit.sealing.recipe import TreeModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+
+    from mlinfra.modelkit.sealing.recipe import Feature, Floats, Recipe, Trees
+else:
+    np = Lazy("numpy")
+
+Row = list[Any]
+
+_LARGEST_FLOAT32 = 3.4028234663852886e38
+_FIRST_TOO_LARGE = 3.4028235677973366e38  # the first float64 that rounds to infinity as float32
+EXTREMES = (
+    None,
+    math.inf,
+    -math.inf,
+    0.0,
+    -0.0,
+    5e-324,
+    -1e-320,
+    1.401298464324817e-45,
+    -1.1754942e-38,
+    _LARGEST_FLOAT32,
+    -_LARGEST_FLOAT32,
+    math.nextafter(_FIRST_TOO_LARGE, 0.0) if hasattr(math, "nextafter") else _LARGEST_FLOAT32,
+    _FIRST_TOO_LARGE,
+    -_FIRST_TOO_LARGE,
+    1e308,
+    -1.7976931348623157e308,
+    2.0**53,
+    2.0**53 + 2,
+    -(2.0**63),
+    0.5,
+    -1.0,
+    255.0,
+    256.0,
+)
+_WHOLE_NUMBERS = (2**53 + 1, -(2**63) - 1, 2**70 + 1, 10**400, True, False)  # cells of a list, not of a buffer
+_STRANGE_CATEGORIES = (None, "", "\x00unseen", " ", 7.25, True, 10**30)
+_MOST_EXTREME_ROWS = 3000
+_MOST_CANDIDATES = 6000  # a column
+_REPLACED = 0.4  # of the cells of a mixed row
+_EMPTIED = 0.2  # of the mixed rows lose a cell
+
+
+def probe_rows(recipe: Recipe, examples: Sequence[Row], count: int, seed: int = 1) -> list[Row]:
+    """About `count` rows: every threshold with its neighbours, paths through trees, extremes one cell at a time."""
+    rng = random.Random(seed)  # noqa: S311  the same rows each time, not secrets
+    columns = [_candidates(recipe, column, rng) for column in range(recipe.columns)]
+    bases = list(examples) or [[rng.choice(column) for column in columns] for _ in range(64)]
+    rows = list(_stacked(columns, rng, count // 2))
+    rows += list(_mixed(columns, bases, rng, count // 4))
+    rows += list(_along_paths(recipe, bases, rng, count // 4))
+    rows += list(_extremes(recipe, bases, rng))
+    return [*bases[:1000], *rows]
+
+
+def threshold_count(recipe: Recipe) -> int:
+    """How many different thresholds the model has."""
+    if not isinstance(recipe.model, TreeModel):
+        return 0
+    trees = recipe.model.trees
+    compares = (trees.left >= 0) & (trees.category_set < 0)
+    return len(np.unique(np.stack([trees.feature[compares].astype(np.float64), trees.threshold[compares]]), axis=1).T)
+
+
+def _candidates(recipe: Recipe, column: int, rng: random.Random) -> list[Any]:
+    """Values that are worth trying in a column; never empty."""
+    values: list[Any] = []
+    for index, feature in enumerate(recipe.features):
+        if feature.column != column:
+            continue
+        if feature.vocabulary:
+            values += feature.vocabulary.values
+        values += _near_thresholds(recipe, index, feature)
+        values += [near for op in feature.ops for value in op.known for near in _neighbours(value)]
+    distinct = list(dict.fromkeys(values))
+    if len(distinct) > _MOST_CANDIDATES:
+        distinct = rng.sample(distinct, _MOST_CANDIDATES)
+    rng.shuffle(distinct)
+    return distinct or [0.0, 1.0, -1.5, 0.1, 1e-3, 12345.678, -7e5]
+
+
+def _near_thresholds(recipe: Recipe, index: int, feature: Feature) -> list[float]:
+    if not isinstance(recipe.model, TreeModel) or feature.vocabulary:
+        return []
+    trees = recipe.model.trees
+    mine = (trees.left >= 0) & (trees.category_set < 0) & (trees.feature == index)
+    thresholds = np.unique(trees.threshold[mine])
+    values = np.concatenate([thresholds[np.isfinite(thresholds)], _beside(thresholds)])
+    raw = _before(feature, values)
+    if raw is None:
+        return []
+    if feature.ops:  # the way back rounds: try a little further to both sides
+        up, down = np.nextafter(raw, np.inf), np.nextafter(raw, -np.inf)
+        raw = np.concatenate([raw, up, down, np.nextafter(up, np.inf), np.nextafter(down, -np.inf)])
+    return [value for value in raw.tolist() if math.isfinite(value)]
+
+
+def _beside(thresholds: Floats) -> Floats:
+    """The neighbours of thresholds as float64 and as float32, and the points where float32 rounds to either side."""
+    with np.errstate(over="ignore"):
+        narrow = thresholds.astype(np.float32)
+        up, down = np.nextafter(narrow, np.float32(np.inf)), np.nextafter(narrow, np.float32(-np.inf))
+        near = [np.nextafter(thresholds, np.inf), np.nextafter(thresholds, -np.inf)]
+        near += [part.astype(np.float64) for part in (narrow, up, down)]
+        near += [near[2] + (near[3] - near[2]) / 2, near[2] - (near[2] - near[4]) / 2]
+    values = np.concatenate(near)
+    return values[np.isfinite(values)]
+
+
+def _before(feature: Feature, values: Floats) -> Floats | None:
+    """About the cells whose feature has these values; None where the operations cannot be undone."""
+    for op in reversed(feature.ops):
+        if op.name in ("equal", "lookup", "replace"):
+            return None
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            if op.name == "sub":
+                values = values + op.a
+            elif op.name == "add":
+                values = values - op.a
+            elif op.name == "div":
+                values = values * op.a
+            elif op.name == "mul":
+                values = values / op.a
+    return values
+
+
+def _neighbours(value: float) -> list[float]:
+    return [value, float(np.nextafter(value, np.inf)), float(np.nextafter(value, -np.inf)), value + 0.5]
+
+
+def _stacked(columns: list[list[Any]], rng: random.Random, count: int) -> Iterator[Row]:
+    """Rows whose every cell is a candidate, each candidate once while there is room."""
+    total = min(count, max(len(column) for column in columns))
+    for index in range(total):
+        yield [column[index] if index < len(column) else rng.choice(column) for column in columns]
+
+
+def _mixed(columns: list[list[Any]], bases: Sequence[Row], rng: random.Random, count: int) -> Iterator[Row]:
+    """Example rows with some cells replaced by candidates, and now and then by nothing."""
+    for _ in range(count):
+        row = [rng.choice(column) if rng.random() < _REPLACED else cell for cell, column in zip(rng.choice(bases), columns)]
+        if rng.random() < _EMPTIED:
+            row[rng.randrange(len(row))] = None
+        yield row
+
+
+def _along_paths(recipe: Recipe, bases: Sequence[Row], rng: random.Random, count: int) -> Iterator[Row]:
+    """For nodes of the trees: a row that takes the path to the node and stands on its threshold, then beside it."""
+    if not isinstance(recipe.model, TreeModel):
+        return
+    trees = recipe.model.trees
+    inner = np.flatnonzero((trees.left >= 0) & (trees.category_set < 0))
+    if not len(inner):
+        return
+    parents = np.full(len(trees.left), -1)
+    parents[trees.left[inner]] = inner
+    parents[trees.right[inner]] = inner
+    for _ in range(count // 4):
+        node = int(inner[rng.randrange(len(inner))])
+        values = _path(trees, parents, node)
+        threshold = float(trees.threshold[node])
+        narrow = np.float32(min(max(threshold, -_LARGEST_FLOAT32), _LARGEST_FLOAT32))
+        beside = (float(np.nextafter(narrow, np.float32(np.inf))), float(np.nextafter(narrow, np.float32(-np.inf))))
+        for value in (threshold, float(np.nextafter(threshold, np.inf)), *beside):
+            yield _row_with(recipe, rng.choice(bases), {**values, int(trees.feature[node]): value})
+
+
+def _path(trees: Trees, parents: Any, node: int) -> dict[int, float]:
+    """For each feature on the way to a node a value that goes there."""
+    low: dict[int, float] = {}
+    high: dict[int, float] = {}
+    child, parent = node, int(parents[node])
+    while parent >= 0:
+        feature, threshold = int(trees.feature[parent]), float(trees.threshold[parent])
+        if trees.category_set[parent] >= 0:
+            pass
+        elif trees.left[parent] == child:
+            high[feature] = min(high.get(feature, math.inf), threshold)
+        else:
+            low[feature] = max(low.get(feature, -math.inf), threshold)
+        child, parent = parent, int(parents[parent])
+    above = {feature: float(np.nextafter(np.float32(value), np.float32(np.inf))) for feature, value in low.items()}
+    return {**above, **high}
+
+
+def _row_with(recipe: Recipe, base: Row, values: dict[int, float]) -> Row:
+    row = list(base)
+    for index, value in values.items():
+        feature = recipe.features[index]
+        raw = None if feature.vocabulary else _before(feature, np.array([value]))
+        if raw is not None and math.isfinite(raw[0]):
+            row[feature.column] = float(raw[0])
+    return row
+
+
+def _extremes(recipe: Recipe, bases: Sequence[Row], rng: random.Random) -> Iterator[Row]:
+    """Rows in which one cell is extreme."""
+    cells = []
+    for column, kind in enumerate(recipe.column_kinds()):
+        if kind == "category":
+            known = [f.vocabulary.values for f in recipe.features if f.column == column and f.vocabulary]
+            values: tuple[Any, ...] = _STRANGE_CATEGORIES + tuple(known[0][:20])
+        else:
+            values = EXTREMES if recipe.form == "numbers" else EXTREMES + _WHOLE_NUMBERS
+        cells += [(column, value) for value in values] if kind != "unused" else []
+    if len(cells) > _MOST_EXTREME_ROWS:
+        cells = rng.sample(cells, _MOST_EXTREME_ROWS)
+    for column, value in cells:
+        row = list(rng.choice(bases))
+        row[column] = value
+        yield row

@@ -1,0 +1,130 @@
+"""Seals an estimator: take it apart, write it down, prove what was written, and only then keep it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlinfra.errors import CapabilityError
+from mlinfra.modelkit.sealing.allow import check_version
+from mlinfra.modelkit.sealing.extract import extract, split
+from mlinfra.modelkit.sealing.frames import estimator_input, example_rows
+from mlinfra.modelkit.sealing.kernel import open_kernel, open_numpy_kernel, walk_module
+from mlinfra.modelkit.sealing.lazy import Lazy
+from mlinfra.modelkit.sealing.opened import open_program
+from mlinfra.modelkit.sealing.pack import pack
+from mlinfra.modelkit.sealing.probes import probe_rows
+from mlinfra.modelkit.sealing.program import Program, from_buffer, to_bytes
+from mlinfra.modelkit.sealing.prove import prove
+from mlinfra.modelkit.sealing.readback import check_nodes
+from mlinfra.modelkit.sealing.recipe import LinearModel, NotSealed, Recipe, TreeModel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+else:
+    np = Lazy("numpy")
+
+FILE = "sealed.bin"
+_UNEXPECTED = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)  # of an estimator not understood
+
+
+def seal(estimator: Any, method: str, example: Any, folder: str | Path) -> dict[str, Any]:
+    """Writes `sealed.bin` into the folder and returns what the manifest says of it, or {"reason"} and writes nothing.
+
+    `example` is a few rows as the estimator was trained on, or None. The file appears whole or not at all; sealing the
+    same estimator again gives the same bytes. Takes about a second. Raises OSError where the folder cannot be written.
+    """
+    try:
+        recipe = extract(estimator, method)
+        examples = example_rows(recipe, example)
+        recipe = _with_layout(estimator, recipe, examples)
+        data = to_bytes(pack(recipe))
+        document = _prove(estimator, recipe, data, examples)
+    except NotSealed as refusal:
+        return {"reason": str(refusal)}
+    except _UNEXPECTED as exc:
+        return {"reason": f"the estimator could not be taken apart: {type(exc).__name__}: {exc}"}
+    _write(Path(folder) / FILE, data)
+    return document
+
+
+def _prove(estimator: Any, recipe: Recipe, data: bytes, examples: Sequence[list[Any]]) -> dict[str, Any]:
+    program = from_buffer(data)
+    if isinstance(recipe.model, TreeModel):
+        check_nodes(recipe.model, program)
+    walk = _walk_at_hand()
+    sealed = open_program(program, open_kernel if walk == "compiled" else open_numpy_kernel)
+    proof = prove(estimator, recipe, sealed, examples)
+    return {
+        "file": FILE,
+        "kind": recipe.kind,
+        "method": recipe.method,
+        "rows": recipe.form,
+        "needs": ["numpy"] if program.needs_numpy else [],
+        "arithmetic": _arithmetic(program),
+        "joinable": sealed.joinable,
+        "library": f"scikit-learn {check_version('scikit-learn')}",
+        "proof": {**proof.as_document(), "walk": walk},
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "size": len(data),
+    }
+
+
+def _walk_at_hand() -> str:
+    try:
+        walk_module()
+    except CapabilityError:
+        return "numpy"
+    return "compiled"
+
+
+def _arithmetic(program: Program) -> str:
+    """What the last bits depend on besides the file: "exact" (nothing), "libm", "simd" (numpy's exp) or "blas"."""
+    if program.matrix is not None:
+        return "blas"
+    if program.needs_numpy:
+        return "simd"
+    return "libm" if program.finish == "pairs" else "exact"
+
+
+def _with_layout(estimator: Any, recipe: Recipe, examples: Sequence[list[Any]]) -> Recipe:
+    """Notes how the last matrix lies in memory: BLAS adds in another order when it lies by column."""
+    steps, _ = split(estimator)
+    if not isinstance(recipe.model, LinearModel) or recipe.model.sparse or not steps:
+        return recipe
+    matrix = estimator_input(recipe, _answerable(recipe, examples))
+    for step in steps:
+        matrix = matrix if step is None or isinstance(step, str) else step.transform(matrix)
+    flags = np.asarray(matrix).flags
+    if not (flags.c_contiguous or flags.f_contiguous):
+        raise NotSealed("the estimator's last matrix is scattered in memory")
+    return replace(recipe, model=replace(recipe.model, layout="C" if flags.c_contiguous else "F"))
+
+
+def _answerable(recipe: Recipe, examples: Sequence[list[Any]]) -> list[list[Any]]:
+    """A few rows that no transformer refuses."""
+    if len(examples) > 2:  # noqa: PLR2004  a single row lies both ways
+        return list(examples[:7])
+    return [row for row in probe_rows(recipe, examples, 8) if None not in row][:7]
+
+
+def _write(path: Path, data: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(temporary).unlink()
+        raise

@@ -1,0 +1,113 @@
+"""What a job leaves behind to tell how it went: result.json, metrics.json, and `failure` where there is a reason.
+
+`failure` is also written where the platform shows it to people. Secrets are masked in all of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlinfra.runner.metrics import Metric, read_log
+from mlinfra.runner.places import failure_file
+from mlinfra.runner.problem import TEMPORARY
+from mlinfra.runner.vault import Masker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlinfra.runner.digest import Content
+
+_SHOWN_BY_SAGEMAKER = 1_024  # characters of a failure's reason
+_SHOWN = 16_384  # characters of it that are kept elsewhere
+
+
+class Report:
+    """Gathers what is known of a run, and writes it at its end."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder  # None as long as the manifest has not said where
+        self.phase = "manifest"
+        self.masker = Masker()
+        self.outputs: dict[str, Content] = {}
+        self.requirements: list[str] = []
+        self.printed: Sequence[Metric] = ()
+        self._started = time.time()
+
+    def end(self, status: str, exit_code: int, reason: str = "", last: Sequence[str] = ()) -> int:
+        """Write the result files and return the exit code. `last` are the lines that the command printed last."""
+        reason = self.masker.hide_text(reason)
+        if reason:
+            sys.stderr.write(f"mlinfra: {status}: {reason}\n")
+        try:
+            self._write_all(self._result(status, exit_code, reason), reason, last)
+        except OSError as exc:
+            sys.stderr.write(f"mlinfra: the job's result cannot be written: {exc}\n")
+            return exit_code or TEMPORARY
+        return exit_code
+
+    def _write_all(self, result: dict[str, Any], reason: str, last: Sequence[str]) -> None:
+        if reason:
+            self._write_failure(reason, last)
+        if self.folder is not None:
+            _write(self.folder / "metrics.json", json.dumps([metric.as_document() for metric in self._metrics()]))
+            _write(self.folder / "result.json", json.dumps(result))
+
+    def _result(self, status: str, exit_code: int, reason: str) -> dict[str, Any]:
+        return {
+            "status": status,
+            "exit_code": exit_code,
+            "reason": reason,
+            "phase": self.phase,
+            "outputs": {name: content._asdict() for name, content in self.outputs.items()},
+            "requirements": self.requirements,
+            "started": self._started,
+            "ended": time.time(),
+        }
+
+    def _metrics(self) -> list[Metric]:
+        """What `log_metric` recorded, and what other programs printed in its form."""
+        logged = read_log(self.folder) if self.folder is not None else []
+        known = Counter(_key(metric) for metric in logged)
+        others = []
+        for metric in self.printed:
+            if known[_key(metric)]:
+                known[_key(metric)] -= 1
+            else:
+                others.append(metric)
+        return sorted([*logged, *others], key=lambda metric: metric.time)
+
+    def _write_failure(self, reason: str, last: Sequence[str]) -> None:
+        text = "\n".join([reason, *last])
+        if self.folder is not None:
+            _write(self.folder / "failure", _shorten(text, _SHOWN))
+        place = failure_file(os.environ)
+        if place is not None:
+            _write(place, _shorten(text, _SHOWN_BY_SAGEMAKER))
+
+
+def _key(metric: Metric) -> tuple[str, str, int | None]:
+    return metric.name, repr(metric.value), metric.step
+
+
+def _shorten(text: str, longest: int) -> str:
+    """The reason, which comes first, and as much of the end as there is room for."""
+    if len(text) <= longest:
+        return text
+    head, _, tail = text.partition("\n")
+    head = head[: longest // 2]
+    return f"{head}\n…{tail[len(head) + 2 - longest :]}" if tail else f"{head}…"
+
+
+def _write(place: Path, text: str) -> None:
+    descriptor, draft = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    Path(draft).chmod(0o644)
+    Path(draft).replace(place)

@@ -1,0 +1,52 @@
+"""One request to a model from rows to answer: done on the event loop when cheap, in the lane when not."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from mlinfra.errors import InvocationFailed
+from mlinfra.serving.log import log
+from mlinfra.serving.messages import Refusal, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlinfra.serving.messages import Request
+    from mlinfra.serving.models import Model
+
+
+class Exchange:
+    """A request, what was understood of it, and its answer. `rows` and `predictions` serve capture."""
+
+    __slots__ = ("model", "predictions", "refusal", "request", "response", "rows", "seconds")
+
+    def __init__(self, request: Request, model: Model) -> None:
+        self.request = request
+        self.model = model
+        self.rows: Any = None
+        self.predictions: list[Any] | None = None
+        self.refusal: Refusal | None = None
+        self.response: Response
+        self.seconds = 0.0
+
+    def run(self, answer: Callable[[Exchange], None]) -> Exchange:
+        """Answer in a dialect. Never raises: what the model raises is a fault of the model, and its trace is logged."""
+        started = time.perf_counter()
+        try:
+            answer(self)
+        except Refusal as refusal:
+            self.refuse(refusal)
+        except Exception as exc:  # noqa: BLE001  a model may raise anything; the server goes on
+            what = exc.what if isinstance(exc, InvocationFailed) else "the model failed"
+            identity = self.request.id.decode("latin-1")
+            log("model failed", level="error", error=exc, model=self.model.name, request=identity)
+            self.refuse(Refusal(500, "ModelFailed", f"{what}; the server's log has the reason"))
+        self.seconds = time.perf_counter() - started
+        return self
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer with an error instead of predictions."""
+        self.refusal = refusal
+        self.predictions = None
+        self.response = refusal.response()

@@ -1,0 +1,152 @@
+"""The models that a server holds: loaded, proved by their example, asked for predictions."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+from mlinfra.errors import InputRejected, IntegrityError
+from mlinfra.modelkit import load_predictor
+from mlinfra.serving.messages import Refusal, bad_request
+from mlinfra.serving.rows import MatrixCheck, check_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mlinfra.modelkit import Manifest
+
+_CLOSE = 1e-12  # relative; what another CPU's linear algebra may change
+_SHOWN = 1000  # refused cells that an answer lists
+_LARGE = 8192  # bytes of body from which the cost of a request grows with its size
+_FIRST_GUESS = 2e-8  # seconds per byte of a large body, before anything was measured
+_WEIGHT = 0.1  # of the newest measurement
+
+
+class Model:
+    """One model package. Loading and asking are for one thread at a time."""
+
+    def __init__(self, name: str, version: str, folder: Path, digest: str | None) -> None:
+        self.name = name
+        self.version = version
+        self.ready = False
+        self.manifest: Manifest
+        self.agreement = ""  # how the example was answered: equal, close, or unproved
+        self._folder = folder
+        self._digest = digest
+        self._seconds = 0.0  # a small request
+        self._per_byte = _FIRST_GUESS
+
+    def load(self) -> None:
+        """Verify the digests and load. Raises as `load_predictor` does; nothing is asked of the model yet."""
+        self._predictor = load_predictor(self._folder, digest=self._digest)
+        self.manifest = self._predictor.manifest
+        self._schema = self.manifest.schema
+        self._matrix = MatrixCheck.of(self.manifest)
+
+    def prove(self) -> None:
+        """Ask the example and compare; the model is ready afterwards. Raises IntegrityError where it differs."""
+        example = self.manifest.example
+        if example is None:
+            self.agreement = "unproved: the package holds no example"
+        else:
+            predictions = self._predictor.predict(example["rows"])
+            self.agreement = _agreement(predictions, example["predictions"])
+            started = time.perf_counter()
+            self._predictor.predict(example["rows"][:1])
+            self._seconds = time.perf_counter() - started
+        self.ready = True
+
+    @property
+    def way(self) -> dict[str, str]:
+        """Whether the sealed form or the estimator serves, and why."""
+        reason = {"reason": self._predictor.reason} if self._predictor.reason else {}
+        return {"way": self._predictor.way, **reason}
+
+    @property
+    def shareable(self) -> bool:
+        """Whether the loop and the lane may ask the model at the same time."""
+        return self._predictor.shareable
+
+    @property
+    def matrix(self) -> MatrixCheck | None:
+        """The quick check of whole float matrices, where the model takes them."""
+        return self._matrix
+
+    def check(self, rows: list[Any]) -> tuple[list[list[Any]], bool]:
+        """Rows in schema order, or a Refusal naming each bad cell; True where big numbers make it unsure."""
+        if self._schema is None:
+            return check_plain(rows), False
+        checked = self._schema.check(rows)
+        if checked.problems:
+            raise _rejected(checked.problems)
+        return checked.rows, checked.unsure
+
+    def predict(self, rows: Any) -> list[Any]:
+        """Predictions for checked rows. Without a schema the model itself says which rows it refuses."""
+        try:
+            return self._predictor.predict(rows)
+        except InputRejected as exc:
+            raise _rejected(exc.rows) if exc.rows else bad_request(exc.what, "InputRejected") from exc
+        except (ValueError, TypeError) as exc:
+            if self._schema is not None:
+                raise
+            raise Refusal(400, "InputRejected", f"the model refuses the rows: {exc}") from exc
+
+    def cost(self, size: int) -> float:
+        """Expected seconds of a request with a body of that many bytes."""
+        return self._seconds + (size * self._per_byte if size > _LARGE else 0.0)
+
+    def learn(self, size: int, seconds: float) -> None:
+        """Take a measurement into account."""
+        if size > _LARGE:
+            self._per_byte += _WEIGHT * (max(seconds - self._seconds, 0.0) / size - self._per_byte)
+        else:
+            self._seconds += _WEIGHT * (seconds - self._seconds)
+
+
+class Models:
+    """The server's models by name. One at present; callers ask by name so that there can be many."""
+
+    def __init__(self, model: Model) -> None:
+        self._only = model
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter((self._only,))
+
+    @property
+    def default(self) -> Model:
+        """The model behind the routes that name none."""
+        return self._only
+
+    def ready(self) -> bool:
+        """Whether every model that must be there is."""
+        return self._only.ready
+
+
+def _rejected(problems: list[dict[str, Any]]) -> Refusal:
+    first = problems[0]
+    where = f"row {first['row']}" + (f", column {first['column']}" if first["column"] is not None else "")
+    more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+    message = f"{where}: allowed is {first['allowed']}{more}"
+    return Refusal(400, "InputRejected", message, rows=problems[:_SHOWN])
+
+
+def _agreement(found: list[Any], expected: list[Any] | None) -> str:
+    if expected is None:
+        return "unproved: the package's example has no predictions"
+    if repr(found) == repr(expected):
+        return "equal"
+    if len(found) == len(expected) and all(map(_is_close, found, expected)):
+        return "close: within 1e-12, as another CPU's arithmetic gives"
+    what = "the model does not answer its own example as it did when it was saved"
+    raise IntegrityError(what, given=found, allowed=str(expected))
+
+
+def _is_close(found: Any, expected: Any) -> bool:
+    if isinstance(found, list) and isinstance(expected, list):
+        return len(found) == len(expected) and all(map(_is_close, found, expected))
+    if isinstance(found, float) and isinstance(expected, (int, float)):
+        return math.isclose(found, expected, rel_tol=_CLOSE) or (math.isnan(found) and math.isnan(expected))
+    return bool(found == expected)

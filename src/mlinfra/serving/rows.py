@@ -1,0 +1,69 @@
+"""Checks on rows beside the schema's own: a quick one for whole float matrices, a bare one where no schema is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mlinfra.modelkit.schema import EXACT
+from mlinfra.serving.messages import Refusal
+
+if TYPE_CHECKING:
+    from mlinfra.modelkit import Manifest
+
+_CELLS = (int, float, str, bool, type(None))
+
+
+class MatrixCheck:
+    """Whether every cell of a float matrix is surely right by the schema.
+
+    It never refuses: what is not surely right (missing cells, numbers beyond 2^53) goes to the exact check.
+    """
+
+    def __init__(self, lows: list[float], highs: list[float], whole: list[int]) -> None:
+        import numpy as np  # noqa: PLC0415  small requests are served without numpy where the model allows it
+
+        self.width = len(lows)
+        self._lows = np.array(lows, dtype=np.float64)
+        self._highs = np.array(highs, dtype=np.float64)
+        self._whole = whole
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> MatrixCheck | None:
+        """The check for a model that takes a matrix of numbers; None for any other."""
+        schema = manifest.schema
+        if schema is None or manifest.input.get("form") != "matrix":
+            return None
+        columns = schema.columns
+        if any(column.type not in ("integer", "number") for column in columns):
+            return None
+        return cls(
+            [-EXACT if column.min is None else column.min for column in columns],
+            [EXACT if column.max is None else column.max for column in columns],
+            [index for index, column in enumerate(columns) if column.type == "integer"],
+        )
+
+    def passes(self, matrix: Any) -> bool:
+        """True where all is well. Comparisons with NaN are false, so a missing cell never passes."""
+        if not ((matrix >= self._lows) & (matrix <= self._highs)).all():
+            return False
+        whole = matrix[:, self._whole]
+        return bool((whole == whole.round()).all())
+
+
+def check_plain(rows: list[Any]) -> list[list[Any]]:
+    """Rows for a model without a schema: arrays of one length. Raises a Refusal for anything else."""
+    width = len(rows[0]) if rows and isinstance(rows[0], list) else 0
+    problems = [
+        {
+            "row": index,
+            "column": None,
+            "value": None,
+            "allowed": f"an array of {width} plain values; no schema is known",
+        }
+        for index, row in enumerate(rows)
+        if not isinstance(row, list) or len(row) != width or not all(isinstance(cell, _CELLS) for cell in row)
+    ]
+    if problems:
+        message = "a model without a schema takes arrays of plain values, all of one length"
+        raise Refusal(400, "InputRejected", message, rows=problems[:100])
+    return rows

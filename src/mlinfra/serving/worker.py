@@ -1,0 +1,129 @@
+"""One worker: an event loop around the shared port, from loading to the last answer."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sys
+import time
+import warnings
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mlinfra.errors import MlinfraError
+from mlinfra.serving.app import App
+from mlinfra.serving.capture import Capture
+from mlinfra.serving.http import Connection
+from mlinfra.serving.lane import Lane
+from mlinfra.serving.locate import find_model
+from mlinfra.serving.log import log
+from mlinfra.serving.metrics import Metrics
+from mlinfra.serving.models import Model, Models
+
+if TYPE_CHECKING:
+    import socket
+
+    from mlinfra.serving.settings import Settings
+
+_TICK = 1.0  # seconds
+_SWITCH = 0.0005  # seconds until a busy lane lets the event loop have its turn
+
+
+def run(settings: Settings, listener: socket.socket, model: Model | None = None, metrics: Metrics | None = None) -> int:
+    """Serve until told to stop; the exit code. A model that is given has been loaded, but not proved."""
+    sys.setswitchinterval(_SWITCH)
+    warnings.filterwarnings("ignore", message="X does not have valid feature names")  # compared when it was saved
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_run(settings, listener, model, metrics))
+
+
+def new_model(settings: Settings) -> Model:
+    """The model that the settings name, not loaded yet."""
+    folder, name = find_model(settings)
+    return Model(settings.name or name, settings.version, folder, settings.digest or None)
+
+
+async def _run(settings: Settings, listener: socket.socket, model: Model | None, metrics: Metrics | None) -> int:
+    loop = asyncio.get_running_loop()
+    loaded = model is not None
+    model = model or new_model(settings)
+    metrics = metrics or Metrics(1)
+    lane = Lane(loop, settings.queue_length, settings.queue_seconds)
+    capture = Capture(settings, metrics) if settings.capture else None
+    app = App(settings, Models(model), lane, metrics, capture)
+    stopping: asyncio.Future[int] = loop.create_future()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop, stopping, 0)
+    lane.start()
+    if capture:
+        capture.start()
+    lane.submit(partial(_prepare, model, loaded=loaded), partial(_prepared, stopping, app), 0.0)
+    server = await loop.create_server(partial(Connection, app), sock=listener)
+    ticking = loop.create_task(_tick(app))
+    code = await stopping
+    await _drain(app, server)
+    ticking.cancel()
+    lane.stop()
+    if capture:
+        await loop.run_in_executor(None, capture.close)
+    log("stopped")
+    return code
+
+
+def _prepare(model: Model, *, loaded: bool) -> MlinfraError | Exception | None:
+    """Load and prove the model, in the lane's thread; what went wrong."""
+    try:
+        if not loaded:
+            model.load()
+        model.prove()
+    except Exception as exc:  # noqa: BLE001  handed to the loop, which ends the server with it
+        return exc
+    gc.collect()
+    gc.freeze()  # what is loaded stays; the collector need not look at it again
+    return None
+
+
+def _prepared(stopping: asyncio.Future[int], app: App, error: Exception | None) -> None:
+    if error is None:
+        model = app.models.default
+        app.gauge()
+        log("ready", model=model.name, digest=model.manifest.digest, example=model.agreement, serves=model.way)
+    elif isinstance(error, MlinfraError):
+        log("failed", level="error", message=str(error), **error.as_document())
+        _stop(stopping, error.exit_code)
+    else:
+        log("failed", level="error", error=error)
+        _stop(stopping, 1)
+
+
+def _stop(stopping: asyncio.Future[int], code: int) -> None:
+    if not stopping.done():
+        stopping.set_result(code)
+
+
+async def _tick(app: App) -> None:
+    while True:
+        await asyncio.sleep(_TICK)
+        app.tick()
+
+
+async def _drain(app: App, server: asyncio.Server) -> None:
+    """Finish what has begun: what is connected is answered, what comes later finds the port closed."""
+    log("draining")
+    app.drain()
+    await asyncio.sleep(0.05)  # connections made before the port closes are taken in
+    server.close()
+    until = time.monotonic() + app.settings.drain_timeout
+    while not app.is_idle and time.monotonic() < until:
+        await asyncio.sleep(0.02)
+        app.tick()
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    """The quicker event loop where it exists."""
+    try:
+        import uvloop  # noqa: PLC0415  it does not exist for Windows
+    except ModuleNotFoundError:
+        return None
+    return uvloop.Loop

@@ -1,0 +1,88 @@
+"""From one document of a file to one spec, or everything that is wrong with it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mlinfra.errors import Problem
+from mlinfra.spec.addresses import path_findings
+from mlinfra.spec.findings import Finding
+from mlinfra.spec.kinds import kinds, model_of
+from mlinfra.spec.load.compose import Document
+from mlinfra.spec.platforms import platform_findings
+from mlinfra.spec.positions import Positions
+from mlinfra.spec.problems import problem
+from mlinfra.spec.spec import VERSION, Spec
+from mlinfra.spec.words import advise
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file as it was read. Paths in it are relative to `base` and may not leave `project`."""
+
+    file: str
+    base: Path
+    project: Path
+    data: bytes
+
+
+@dataclass(frozen=True)
+class LoadedSpec:
+    """A spec with the file it stands in. Its paths are relative to `base`."""
+
+    spec: Spec
+    file: str
+    base: Path
+    positions: Positions
+
+    def located(self, found: Problem) -> Problem:
+        """A problem that knows its path alone, with file, line and column."""
+        mark = self.positions.mark(self.positions.find(found.path))
+        return replace(found, file=self.file, line=mark.line, column=mark.column)
+
+
+def read(document: Document, source: Source, *, is_first: bool) -> tuple[LoadedSpec | None, list[Problem]]:
+    """The spec of a document, or its problems."""
+    findings = list(_header(document.value, is_first=is_first))
+    spec = None
+    if all(finding.what == _MISSING for finding in findings) and _kind(document.value) in kinds():
+        body = {key: value for key, value in document.value.items() if key not in {"version", "kind"}}
+        spec, faults = model_of(_kind(document.value)).attempt(body)
+        findings += faults
+    if spec is not None:
+        findings += path_findings(spec.local_paths(), source.base, source.project)
+        findings += platform_findings(spec)
+    if findings or spec is None:
+        return None, [problem(finding, document.positions) for finding in findings]
+    return LoadedSpec(spec, source.file, source.base, document.positions), []
+
+
+_MISSING = "missing"
+
+
+def _kind(value: Any) -> str:
+    kind = value.get("kind") if isinstance(value, dict) else None
+    return kind if isinstance(kind, str) else ""
+
+
+def _header(value: Any, *, is_first: bool) -> Iterator[Finding]:
+    if not isinstance(value, dict):
+        yield Finding(
+            (), "not a mapping", "`version`, `kind` and the keys of that kind", "write `key: value` pairs", value, True
+        )
+        return
+    if "version" not in value:
+        if is_first:
+            todo = f"begin the file with `version: {VERSION}`"
+            yield Finding(("version",), _MISSING, str(VERSION), todo)
+    elif value["version"] is True or value["version"] != VERSION:
+        what = "another version of the spec format"
+        todo = f"write `version: {VERSION}`, or use the kit that the file was written for"
+        yield Finding(("version",), what, str(VERSION), todo, value["version"], has_value=True)
+    known = ", ".join(kinds())
+    if "kind" not in value:
+        yield Finding(("kind",), _MISSING, known, "say what the document describes: `kind: job`")
+    elif _kind(value) not in kinds():
+        todo = advise(value["kind"], kinds(), "write one of the allowed kinds")
+        yield Finding(("kind",), "unknown kind", known, todo, value["kind"], has_value=True)

@@ -1,0 +1,87 @@
+"""What every kind of spec has: a name, tags, overlays per environment, overrides per platform."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Final, Self
+
+from pydantic import Field, ValidationError
+
+from mlinfra.errors import SpecError
+from mlinfra.spec.base import Check, Model
+from mlinfra.spec.findings import Finding, Loc
+from mlinfra.spec.limits import TAGS
+from mlinfra.spec.names import Glob, Name, Operation, Platform, TagKey, TagValue
+from mlinfra.spec.overlay import body_for, overlay_findings
+from mlinfra.spec.scalars import JsonObject, Plain, overlay_document
+
+VERSION: Final = 1
+_PLACEHOLDER: Final = "unnamed"  # stands for a wrong name while the rest is examined
+
+Overlay = Annotated[Mapping[str, Any], Plain(overlay_document, {"type": "object"})]
+
+
+class Spec(Model):
+    """One document of a spec file. Everything but the name has a default or is looked at by a check."""
+
+    kind: ClassVar[str]
+    CHECKS: ClassVar[tuple[Check, ...]] = (Check((), overlay_findings),)
+
+    name: Name = Field(description="The name in files and commands. Physical names are made from it.")
+    tags: Mapping[TagKey, TagValue] = Field(
+        default_factory=dict,
+        max_length=TAGS,
+        description="Put on every resource that takes tags, in the form that all platforms accept.",
+    )
+    environments: Mapping[Glob, Overlay] = Field(
+        default_factory=dict,
+        description=(
+            "What differs in the environments whose name fits the pattern (* and ?): a merge patch over this document, "
+            "validated like it. null removes. Where several fit, the most specific is applied last."
+        ),
+    )
+    overrides: Mapping[Platform, Mapping[Operation, JsonObject]] = Field(
+        default_factory=dict,
+        description=(
+            "The last word on one platform's requests: platform, operation, then a merge patch in the vendor's own "
+            "field names. A map with integer keys patches list elements. What the kit sets itself is refused."
+        ),
+    )
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """As every model, from a document with or without its `version` and `kind`."""
+        for key, expected in (("version", VERSION), ("kind", cls.kind)):
+            if document.get(key, expected) != expected:
+                todo = "choose the model of that kind"
+                raise SpecError(f"another {key}", given=document[key], allowed=str(expected), todo=todo)
+        return super().from_document({key: value for key, value in document.items() if key not in {"version", "kind"}})
+
+    def as_document(self) -> dict[str, Any]:
+        """The canonical document: `version`, `kind` and the body."""
+        return {"version": VERSION, "kind": self.kind, **self.body()}
+
+    def body(self) -> dict[str, Any]:
+        """The canonical document without `version` and `kind`."""
+        return super().as_document()
+
+    def for_environment(self, environment: str, platform: str) -> Self:
+        """The spec as it holds there: overlays applied and gone, only this platform's `machine` and `overrides`.
+
+        SpecError where two overlays, each valid, do not go together.
+        """
+        return type(self).from_document(body_for(self, environment, platform))
+
+    def local_paths(self) -> list[tuple[Loc, str]]:
+        """Every path of the project's folder that the spec names, with its place in the document."""
+        return []
+
+    @classmethod
+    def _explain(cls, document: Mapping[str, Any], error: ValidationError) -> list[Finding]:
+        """Add what the checks find in the fields that are valid, since they did not run."""
+        found = super()._explain(document, error)
+        faulty = frozenset(str(finding.loc[0]) for finding in found if finding.loc)
+        rest = {key: value for key, value in document.items() if key not in faulty}
+        try:
+            cls.model_validate({"name": _PLACEHOLDER, **rest})
+        except ValidationError as more:
+            found += [finding for finding in super()._explain(rest, more) if not finding.needs & faulty]
+        return found
