@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mlinfra.errors import Problem, SpecError
-from mlinfra.spec.names import NAME_PATTERN
+from mlinfra.spec.names import Name
 
 Stage = Literal["dev", "staging", "prod"]
 
@@ -78,7 +78,7 @@ class Environment(_Part):
     """What is the same on every platform. A platform that the kit does not know uses this model as it is."""
 
     schema_version: Literal[1] = Field(1, description="Version of this document's shape")
-    name: Annotated[str, Field(pattern=NAME_PATTERN)] = Field(description="Free name, unique for its user: aws-dev")
+    name: Name = Field(description="Free name, unique for its user: aws-dev")
     platform: str = Field(description="Which adapter runs it")
     stage: Stage = Field("dev", description="Security profile, protection and sizes")
     region: str = Field("", description="The platform's region")

@@ -17,7 +17,7 @@ from mlinfra.engine.folders import Folders
 from mlinfra.engine.session import open_session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator
 
     from mlinfra.api.endpoints import Endpoints
     from mlinfra.api.jobs import Jobs
@@ -113,16 +113,18 @@ class Environment:
 
         return ObjectStore(self._session)
 
-    def apply(self, *files: str | Path, set: Mapping[str, object] | None = None) -> list[Applied]:  # noqa: A002  as --set
-        """Do what files say, in the order in which it depends; blocks until all of it is there. Safe to repeat.
+    def apply(self, *files: str | Path) -> Iterator[Applied]:
+        """Do what files say, in the order in which it depends, yielding each spec as it is done. Safe to repeat.
+
+        Nothing is done before the first one is asked for: go through all of them.
 
         Raises:
-            SpecError: a file is wrong; nothing was sent.
+            SpecError, CapabilityError: nothing was sent.
             JobFailed, DeploymentFailed, RolledBack: it went as far as that.
         """
         from mlinfra.engine.apply import apply  # noqa: PLC0415
 
-        return list(apply(self._session, [Path(file) for file in files], set or {}))
+        return apply(self._session, files)
 
     def follow_up(self) -> list[Followed]:
         """Do what is due after jobs that have ended: register their models, begin another attempt. Safe to repeat."""

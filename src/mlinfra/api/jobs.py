@@ -6,16 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from mlinfra.engine import jobs as engine
+from mlinfra.engine.prepare import prepare
+from mlinfra.engine.sources import of, settle
 from mlinfra.engine.submissions import load
+from mlinfra.engine.submit import submit
 from mlinfra.spec import defaults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from mlinfra.contract.jobs import JobObservation, LogLine
     from mlinfra.contract.runs import MetricPoint
     from mlinfra.engine.followups import Followed
     from mlinfra.engine.session import Session
+    from mlinfra.engine.sources import Settings
     from mlinfra.spec import JobSpec
 
 
@@ -135,7 +139,7 @@ class Jobs:
         *,
         wait: bool = False,
         new: str | None = None,
-        set: Mapping[str, object] | None = None,  # noqa: A002  as --set
+        set: Settings = (),  # noqa: A002  as --set
     ) -> Job:
         """Start a job, unless the same work is under way or done already. Safe to repeat and to run twice at once.
 
@@ -146,9 +150,14 @@ class Jobs:
             SpecError, CapabilityError, UsageError: nothing was sent.
             TemporaryError: run it again; it goes on from where it stands.
         """
-        from mlinfra.engine.apply import read_job  # noqa: PLC0415  only submitting packs and locks
-
-        found = read_job(self._session, spec, set or {}, occasion=new or "")
+        sources = of(spec, self._session.folders)
+        job_spec, base = sources.only_job()
+        environment, adapter, folders = self._session.environment, self._session.adapter, self._session.folders
+        wanted = settle(job_spec, environment, set)
+        prepared = prepare(
+            wanted, base, environment, adapter, folders, models=sources.models, occasion=new or ""
+        )
+        found = submit(self._session, prepared)
         job = Job(self._session, found.job, reused=found.reused, due=found.follow_ups)
         return job.wait() if wait else job
 

@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlinfra.api.jobs import Job
+    from mlinfra.api.models import Version
     from mlinfra.contract.jobs import Artefact, LogLine
+    from mlinfra.contract.models import VersionObservation
     from mlinfra.contract.runs import MetricPoint
     from mlinfra.contract.store import ObjectInfo
+    from mlinfra.engine.approval import Decision
+    from mlinfra.engine.audit import Entry
+    from mlinfra.engine.evaluations import Evaluation
     from mlinfra.engine.followups import Followed
+    from mlinfra.engine.models import Shown
 
 
 def job(subject: Job) -> dict[str, Any]:
@@ -73,4 +79,78 @@ def stored(subject: ObjectInfo) -> dict[str, Any]:
         "etag": subject.etag,
         "modified": subject.modified,
         "metadata": dict(subject.metadata),
+    }
+
+
+def version(subject: Version) -> dict[str, Any]:
+    """A model version as the registry tells it."""
+    return _version(subject.observed, subject.handle)
+
+
+def known_version(subject: Shown) -> dict[str, Any]:
+    """A model version with its package's manifest, evaluations and standing."""
+    return {
+        **_version(subject.version, subject.handle),
+        "manifest": subject.manifest.as_document() if subject.manifest else None,
+        "problem": subject.problem,
+        "evaluations": [evaluation(each) for each in subject.evaluations],
+        "approved": subject.standing.approved,
+        "standing": subject.standing.reason,
+        "registrants": list(subject.standing.registrants),
+        "decisions": [decision(each) for each in subject.standing.decisions],
+        "console": subject.console_url,
+    }
+
+
+def evaluation(subject: Evaluation) -> dict[str, Any]:
+    """One set of measures."""
+    return {
+        "digest": subject.digest,
+        "time": subject.time,
+        "who": subject.who,
+        "metrics": dict(subject.metrics),
+        "details": dict(subject.details),
+    }
+
+
+def decision(subject: Decision) -> dict[str, Any]:
+    """One approval or rejection."""
+    return {
+        "version": f"{subject.model}:{subject.version}",
+        "digest": subject.digest,
+        "decision": subject.decision.value,
+        "approver": subject.approver,
+        "account": subject.account,
+        "time": subject.time,
+        "note": subject.note,
+    }
+
+
+def entry(subject: Entry) -> dict[str, Any]:
+    """One line of the log."""
+    return {
+        "time": subject.time,
+        "who": subject.who,
+        "verb": subject.verb,
+        "subject": subject.subject,
+        "details": dict(subject.details),
+    }
+
+
+def _version(observed: VersionObservation, handle: str) -> dict[str, Any]:
+    return {
+        "handle": handle,
+        "name": observed.name,
+        "model": observed.model,
+        "version": observed.version,
+        "state": observed.state.value,
+        "digest": observed.digest,
+        "uri": observed.artefact.uri if observed.artefact else None,
+        "aliases": list(observed.aliases),
+        "stage": observed.stage,
+        "owner": observed.owner,
+        "created": observed.created,
+        "metrics": dict(observed.metrics),
+        "lineage": dict(observed.lineage),
+        "tags": dict(observed.tags),
     }

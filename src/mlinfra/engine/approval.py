@@ -57,9 +57,7 @@ class Standing:
     decisions: tuple[Decision, ...]
 
 
-def approve(
-    session: Session, reference: str, *, decision: Approval = Approval.APPROVED, note: str = ""
-) -> Decision:
+def approve(session: Session, reference: str, *, decision: Approval = Approval.APPROVED, note: str = "") -> Decision:
     """Approve or reject a version, in the caller's name. Safe to repeat: the same word again is the same decision.
 
     Raises:
@@ -79,7 +77,9 @@ def approve(
     else:
         taken = _record(session, version, decision, note)
     if decision is Approval.APPROVED and _same(caller.principal, _registrants(session, version)):
-        session.say(f"{caller.principal} registered {version.name}; where approval is asked for, somebody else must too")
+        session.say(
+            f"{caller.principal} registered {version.name}; where approval is asked for, somebody else must too"
+        )
     _set_native_mark(session, version, decision)
     return taken
 

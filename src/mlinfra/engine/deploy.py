@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from mlinfra.contract.capabilities import needed_by_endpoint, require
 from mlinfra.contract.states import EndpointState, VersionState
-from mlinfra.engine import models
 from mlinfra.engine.approval import require_approved
 from mlinfra.engine.captures import capture_uri
 from mlinfra.engine.deployments import Served, policy_of, release_of
 from mlinfra.engine.endpoint_work import Change, Outcome, Work, at_work, raise_for_end, standing
+from mlinfra.engine.packages import package_of
 from mlinfra.engine.releases import failed, serving
-from mlinfra.engine.rollout import Phase, Rollout, begin, send_back
+from mlinfra.engine.rollout import Phase, Rollout, begin, dropped, send_back
 from mlinfra.engine.rollout_rules import Policy
 from mlinfra.engine.shaping import desire, is_there, nothing
 from mlinfra.engine.versions import resolve
@@ -53,8 +53,7 @@ def deploy(session: Session, spec: EndpointSpec, *, time_limit: float | None = N
     watcher = watcher_of(spec, environment, adapter.capabilities)
     wanted = release_of(spec, served(session, spec), environment, adapter, capture_uri(session, spec.name))
     with at_work(session, spec.name, time_limit=time_limit) as work:
-        work.observe()  # refuses a stack's own endpoint before anything else
-        gone_on_with = _settle_standing(work, wanted)
+        gone_on_with = _settle_standing(work, wanted, work.observe())
         if gone_on_with:
             raise_for_end(spec.name, gone_on_with)
             if gone_on_with.new.spec == wanted.spec:
@@ -81,18 +80,22 @@ def served(session: Session, spec: EndpointSpec) -> dict[str, Served]:
                 todo="wait until it is ready, or name another version",
             )
         require_approved(session, version)
-        found[variant] = Served(version, models.manifest(session, version).as_document())
+        found[variant] = Served(version, package_of(session, version).manifest.as_document())
     return found
 
 
-def _settle_standing(work: Work, wanted: Release) -> Rollout | None:
+def _settle_standing(work: Work, wanted: Release, observed: EndpointObservation | None) -> Rollout | None:
     """Go on with a rollout that stands, if it leads where we want to go, and return it as it ended.
 
     One that is on its way back or about to finish is brought to its end first, and so is one that would have been the
-    first: nobody is served by it.
+    first: nobody is served by it. One whose endpoint is gone has nowhere to lead.
     """
     rollout = work.under_way
     if rollout is None:
+        return None
+    if rollout.old is not None and observed is None:
+        now = work.session.clock.now()
+        work.carry(dropped(rollout, "the endpoint was removed meanwhile", now))
         return None
     if rollout.new.traffic == wanted.traffic:
         work.session.say(f"going on with {rollout.describe()}")
@@ -172,9 +175,7 @@ def _sized(
     return replace(deployment, replicas=min(spec.scale.max, max(deployment.replicas, now)))
 
 
-def _expiry(
-    spec: EndpointSpec, environment: Environment, now: datetime, before: datetime | None
-) -> datetime | None:
+def _expiry(spec: EndpointSpec, environment: Environment, now: datetime, before: datetime | None) -> datetime | None:
     """When the endpoint ends. An unchanged one keeps its end while more than half of its time is left."""
     lifetime = spec.time_to_live(environment.stage)
     if spec.ttl is None and environment.lifetimes.endpoint:

@@ -26,7 +26,19 @@ if TYPE_CHECKING:
 
 # What belongs to the endpoint as a whole, or is told apart below: a change of it makes no new deployment.
 _NOT_OF_A_DEPLOYMENT = frozenset(
-    {"name", "tags", "environments", "model", "deployments", "resources", "scale", "rollout", "access", "ttl", "capture"}
+    {
+        "name",
+        "tags",
+        "environments",
+        "model",
+        "deployments",
+        "resources",
+        "scale",
+        "rollout",
+        "access",
+        "ttl",
+        "capture",
+    }
 )
 _NAME_DIGITS = 8  # hex digits that tell two deployments of a variant apart
 
@@ -50,10 +62,11 @@ def release_of(
         CapabilityError: the platform has no machine or image for it.
     """
     capture = capture_settings(spec, capture_uri)
-    deployments = tuple(
-        _deployment(spec, variant, models[variant], environment, adapter, capture) for variant in spec.deployments
-    )
-    return Release(spec, deployments)
+    deployments = []
+    for variant in spec.deployments:
+        makes = {"spec": _makes(spec, variant, environment, adapter), "capture": capture}
+        deployments.append(_deployment(spec, variant, models[variant], environment, makes))
+    return Release(spec, tuple(deployments))
 
 
 def policy_of(spec: EndpointSpec) -> Policy:
@@ -84,10 +97,10 @@ def capture_settings(spec: EndpointSpec, uri: str) -> Document:
 
 
 def _deployment(
-    spec: EndpointSpec, variant: str, served: Served, environment: Environment, adapter: Adapter, capture: Document
+    spec: EndpointSpec, variant: str, served: Served, environment: Environment, makes: Document
 ) -> DeploymentDesired:
     version = served.version
-    identity = digest({"spec": _makes(spec, variant, environment, adapter), "capture": capture, "model": version.digest})
+    identity = digest({**makes, "model": version.digest})
     name = derive_name("deployment", environment.platform, variant, identity[:_NAME_DIGITS])
     return DeploymentDesired(
         name=name,
@@ -105,7 +118,7 @@ def _deployment(
             "name": version.model,
             "version": version.version,
             "digest": version.digest,
-            **capture,
+            **makes["capture"],
         },
         manifest=served.manifest,
         tags={**environment.tags, **spec.tags, ID_TAG: identity[:ID_DIGITS]},

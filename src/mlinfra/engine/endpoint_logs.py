@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
     from mlinfra.contract.endpoints import EndpointObservation
     from mlinfra.contract.jobs import LogLine
+    from mlinfra.contract.requests import Document
     from mlinfra.engine.session import Session
 
+_LAST = 20  # lines of each deployment
 _PAUSE = 2.0  # seconds between looks at a log that is being written
 
 
@@ -37,14 +39,19 @@ def lines(
             session.clock.sleep(_PAUSE)
 
 
-def tail(session: Session, name: str, deployments: Iterable[str], count: int) -> list[str]:
-    """The last lines of deployments that are about to be removed, as far as they can be had."""
+def last_words(session: Session, name: str, deployments: Iterable[str]) -> Document:
+    """The last lines of deployments that are about to be removed, told to people and kept for the record.
+
+    Logs explain a failure; not having them does not become another one.
+    """
     texts: list[str] = []
     try:
         endpoint = observe(session, name)
         for deployment in deployments if endpoint else ():
             if endpoint and endpoint.deployment(deployment):
-                texts += [f"{deployment}: {line.text}" for line in lines(session, endpoint, deployment)][-count:]
-    except MlinfraError as exc:  # logs explain a failure; not having them must not become another one
+                texts += [f"{deployment}: {line.text}" for line in lines(session, endpoint, deployment)][-_LAST:]
+    except MlinfraError as exc:
         session.say(f"its log cannot be read: {exc.what}")
-    return texts
+    for text in texts:
+        session.say(f"  {text}")
+    return {"log": texts} if texts else {}

@@ -13,6 +13,7 @@ from mlinfra.engine.patience import patiently
 from mlinfra.engine.rollout import Phase, Rollout
 from mlinfra.engine.rollout_records import Ledger
 from mlinfra.engine.rollout_run import Run
+from mlinfra.engine.rollout_watch import how_to_go_on
 from mlinfra.engine.shaping import observe, shape
 from mlinfra.errors import Conflict, Denied, DeploymentFailed, NotFound, RolledBack
 
@@ -82,7 +83,9 @@ class Work:
         """
         endpoint = self.observe()
         if endpoint is None:
-            raise NotFound("there is no such endpoint", given=self.name, todo="`mlinfra endpoint list` shows those there are")
+            raise NotFound(
+                "there is no such endpoint", given=self.name, todo="`mlinfra endpoint list` shows those there are"
+            )
         return endpoint
 
     def shape(self, desired: EndpointDesired) -> EndpointObservation | None:
@@ -91,8 +94,7 @@ class Work:
 
     def carry(self, rollout: Rollout) -> Rollout:
         """Carry a rollout, new or standing, to its end."""
-        run = Run(self.session, self.held, self.ledger, time_limit=self.time_limit)
-        return run.go_on(rollout) if self.ledger.book.rollout == rollout else run.start(rollout)
+        return Run(self.session, self.held, self.ledger, time_limit=self.time_limit).to_the_end(rollout)
 
     def audit(self, verb: str, **details: object) -> None:
         """Write down what is about to be done."""
@@ -127,7 +129,7 @@ def standing(name: str, rollout: Rollout) -> Conflict:
     return Conflict(
         f"a rollout stands: {rollout.describe()}",
         given=name,
-        todo=f"`mlinfra endpoint rollout resume {name}` goes on, `mlinfra endpoint rollout abort {name}` goes back",
+        todo=how_to_go_on(name),
     )
 
 
@@ -145,7 +147,9 @@ def raise_for_end(name: str, rollout: Rollout) -> None:
     if rollout.phase is Phase.FAILED:
         raise DeploymentFailed(f"{rollout.new.title} was not deployed to {name}: {rollout.cause}; {left}", todo=todo)
     verb = "was aborted" if rollout.phase is Phase.ABORTED else "was rolled back"
-    raise RolledBack(f"{rollout.new.title} {verb} at {_highest(rollout)} % of {name}: {rollout.cause}; {left}", todo=todo)
+    raise RolledBack(
+        f"{rollout.new.title} {verb} at {_highest(rollout)} % of {name}: {rollout.cause}; {left}", todo=todo
+    )
 
 
 def _highest(rollout: Rollout) -> int:

@@ -7,6 +7,7 @@ The kit acts while a command runs. So what is due is written down at submit, and
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,11 +72,16 @@ def metrics_of(session: Session, job: JobObservation) -> dict[str, float]:
     store = session.client.store()
     key = f"{output_prefix(job.id, job.attempt)}/{RESULT}/metrics.json"
     try:
-        return {point["name"]: point["value"] for point in json.loads(store.get(key))}
+        return {point["name"]: _number(point["value"]) for point in json.loads(store.get(key))}
     except NotFound:
         return {}
     except (ValueError, KeyError, TypeError) as exc:
         raise IntegrityError("the job's metrics are not readable", given=store.uri(key)) from exc
+
+
+def _number(value: float | None) -> float:
+    """JSON has no word for what is not finite; the runner writes null."""
+    return math.nan if value is None else float(value)
 
 
 def unmet(submitted: Submitted, metrics: Mapping[str, float]) -> list[str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlinfra.engine.effects import read_all
 from mlinfra.engine.rollout_rules import Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
 
     from mlinfra.contract.endpoints import EndpointObservation
@@ -44,27 +43,25 @@ def as_document(figures: Health) -> Document:
 
 
 @dataclass
-class Watch:
-    """Looks at deployments again and again, since a step began and over the newest periods alone.
+class Window:
+    """Looks at one deployment again and again: since a step began, and over its newest `enough` requests alone.
 
-    The second window finds what goes wrong late in a long step, where everything before would hide it.
+    The second view finds what goes wrong late in a long step, where everything before would hide it.
     """
 
     session: Session
+    deployment: str
+    since: datetime
     enough: int
-    seen: dict[str, Health] = field(default_factory=dict)
+    _before: Health | None = None
 
-    def look(self, endpoint: EndpointObservation, deployments: Iterable[str], since: datetime) -> dict[str, Sample]:
-        """The figures of each deployment."""
-        return {name: self._sample(endpoint, name, since) for name in deployments}
-
-    def _sample(self, endpoint: EndpointObservation, name: str, since: datetime) -> Sample:
-        total = health(self.session, endpoint, name, since)
-        before = self.seen.get(name)
-        if before is None or before.since != since:
-            self.seen[name] = total
+    def look(self, endpoint: EndpointObservation) -> Sample:
+        """The figures now."""
+        total = health(self.session, endpoint, self.deployment, self.since)
+        before = self._before
+        if before is not None and total.requests - before.requests < self.enough:
             return Sample(total)
-        if total.requests - before.requests < self.enough:
+        self._before = total
+        if before is None or not before.requests:
             return Sample(total)
-        self.seen[name] = total
-        return Sample(total, health(self.session, endpoint, name, before.as_of))
+        return Sample(total, health(self.session, endpoint, self.deployment, before.as_of))

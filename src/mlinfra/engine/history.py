@@ -34,7 +34,9 @@ def history(session: Session, model: str) -> list[Entry]:
     logged = patiently(session, lambda: audit.history(session, f"model/{model}"))
     entries = [*logged, *_arrivals(session, model, logged), *_decisions(session, model, logged)]
     if not entries:
-        raise NotFound("nothing is known of such a model", given=model, todo="`mlinfra model list` shows those there are")
+        raise NotFound(
+            "nothing is known of such a model", given=model, todo="`mlinfra model list` shows those there are"
+        )
     return sorted(entries, key=lambda entry: entry.time)
 
 

@@ -14,7 +14,7 @@ from mlinfra.engine.effects import LOOKUP_PAUSE, VISIBILITY, read_all
 from mlinfra.engine.evaluations import evaluations
 from mlinfra.engine.fetching import scratch
 from mlinfra.engine.marks import alone
-from mlinfra.engine.packages import Package, local_package, send_package, stored_package, verify_package
+from mlinfra.engine.packages import fetch_package, local_package, package_of, send_package, stored_package
 from mlinfra.engine.parallel import each
 from mlinfra.engine.reconcile import reconcile
 from mlinfra.engine.references import check_model
@@ -33,11 +33,21 @@ if TYPE_CHECKING:
     from mlinfra.engine.approval import Standing
     from mlinfra.engine.evaluations import Evaluation
     from mlinfra.engine.lease import Lease
+    from mlinfra.engine.packages import Package
     from mlinfra.engine.session import Session
     from mlinfra.modelkit import Manifest
 
 DEADLINE = 900.0  # seconds for a registry to take a version
 _ARCHIVES = ("model.tar.gz", "output.tar.gz")  # how SageMaker leaves what a job wrote
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a version is registered with beside its bytes."""
+
+    lineage: Document
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -73,9 +83,7 @@ def register(
         DeploymentFailed: the registry refused it.
     """
     check_model(model)
-    return enter(
-        session, model, local_package(session, package), lineage=lineage or {}, metrics=metrics or {}, tags=tags or {}
-    )
+    return enter(session, model, local_package(session, package), Origin(lineage or {}, metrics or {}, tags or {}))
 
 
 def register_from_store(
@@ -101,25 +109,18 @@ def register_from_store(
     store = session.client.store()
     if isinstance(source, str):
         source = Artefact(store.uri(source), is_folder=True)
-    details = {"lineage": lineage or {}, "metrics": metrics or {}, "tags": tags or {}}
+    origin = Origin(lineage or {}, metrics or {}, tags or {})
     try:
         package = stored_package(session, store.key(source.uri).rstrip("/"))
     except NotFound:
         with scratch(session) as folder:
             fetched = _unpacked(download_tree(session, source, folder / "fetched"), folder / "unpacked")
-            return enter(session, model, local_package(session, fetched), **details)
-    return enter(session, model, package, **details)
+            return enter(session, model, local_package(session, fetched), origin)
+    return enter(session, model, package, origin)
 
 
 def enter(
-    session: Session,
-    model: str,
-    package: Package,
-    *,
-    lineage: Document,
-    metrics: Mapping[str, float],
-    tags: Mapping[str, str],
-    verb: str = "register",
+    session: Session, model: str, package: Package, origin: Origin, *, verb: str = "register"
 ) -> VersionObservation:
     """Bring a package into the store and the registry, wherever it comes from. `verb` is what the log calls it."""
     owner = session.caller.principal
@@ -129,15 +130,15 @@ def enter(
         digest=package.digest,
         artefact=send_package(session, package),
         manifest=package.manifest.as_document(),
-        lineage=lineage,
-        metrics=metrics,
+        lineage=origin.lineage,
+        metrics=origin.metrics,
         owner=owner,
-        tags={**session.environment.tags, **tags},
+        tags={**session.environment.tags, **origin.tags},
     )
     with alone(session, model) as held:
         version, is_new = _reconcile(session, held, registration)
     if is_new:
-        audit.record(session, verb, f"model/{version.name}", digest=package.digest, lineage=lineage)
+        audit.record(session, verb, f"model/{version.name}", digest=package.digest, lineage=origin.lineage)
         session.say(f"registered {version.name}")
     else:
         session.say(f"{version.name} holds these bytes already")
@@ -163,35 +164,6 @@ def show(session: Session, reference: str) -> Shown:
     )
 
 
-def manifest(session: Session, version: VersionObservation) -> Manifest:
-    """The package's manifest, proved to be the one that the version's digest names.
-
-    Raises:
-        CapabilityError: another tool registered the version, and the kit cannot read it.
-        IntegrityError: another package lies at the version's address.
-    """
-    return package_of(session, version).manifest
-
-
-def package_of(session: Session, version: VersionObservation) -> Package:
-    """The version's package in the environment's store.
-
-    Raises:
-        CapabilityError: another tool registered the version, and the kit cannot read it.
-        IntegrityError: another package lies at the version's address, or none any more.
-    """
-    prefix = _prefix(session, version)
-    try:
-        package = stored_package(session, prefix)
-    except NotFound as exc:
-        raise IntegrityError("the version's package is gone from the store", given=version.name) from exc
-    if package.digest != version.digest:
-        raise IntegrityError(
-            "another package lies at the version's address", given=package.digest, allowed=version.digest
-        )
-    return package
-
-
 def verify(session: Session, reference: str) -> VersionObservation:
     """Read every byte of a version's package in the store and compare it with the digest that was registered.
 
@@ -211,7 +183,7 @@ def verify(session: Session, reference: str) -> VersionObservation:
         each(session, f"verifying {version.name}", range(len(items)), look)
     except IntegrityError:
         if version.artefact is not None:
-            doubt(session, Artefact(version.artefact.uri, version.digest))
+            doubt(session, version.artefact.uri)
         raise
     return version
 
@@ -227,15 +199,8 @@ def download(session: Session, reference: str, target: Path) -> VersionObservati
         CapacityUnavailable: the disk is full; nothing is left of it.
     """
     version = resolve(session, reference)
-    fetch(session, version, target)
+    fetch_package(session, version, target)
     return version
-
-
-def fetch(session: Session, version: VersionObservation, target: Path) -> Path:
-    """As `download`, for a version at hand."""
-    _prefix(session, version)
-    artefact = Artefact(version.artefact.uri if version.artefact else "", version.digest, is_folder=True)
-    return download_tree(session, artefact, target, verify=lambda folder: verify_package(folder, version.digest))
 
 
 def _reconcile(session: Session, held: Lease, registration: Registration) -> tuple[VersionObservation, bool]:
@@ -271,19 +236,9 @@ def _reconcile(session: Session, held: Lease, registration: Registration) -> tup
     return version, bool(requests)
 
 
-def _prefix(session: Session, version: VersionObservation) -> str:
-    if version.artefact is None or not version.digest:
-        raise CapabilityError(
-            f"{version.name} was registered by another tool; the kit knows neither its bytes nor their digest",
-            given=version.native_id,
-            todo="register its model file with `mlinfra model register`",
-        )
-    return session.client.store().key(version.artefact.uri).rstrip("/")
-
-
 def _manifest_or_why_not(session: Session, version: VersionObservation) -> tuple[Manifest | None, str]:
     try:
-        return manifest(session, version), ""
+        return package_of(session, version).manifest, ""
     except (CapabilityError, IntegrityError, NotFound) as exc:
         return None, str(exc)
 

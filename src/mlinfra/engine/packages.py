@@ -1,20 +1,22 @@
-"""Model packages on their way into a registry: read and compared with their digests, never loaded."""
+"""Model packages on their way into a registry and out of it: read and compared with their digests, never loaded."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import shutil
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import mlinfra
+from mlinfra.contract.jobs import Artefact
 from mlinfra.engine.fetching import brought
 from mlinfra.engine.listing import Entry, check_paths
 from mlinfra.engine.patience import patiently
-from mlinfra.engine.transfer import Item, local_item, upload_items
-from mlinfra.errors import CapacityUnavailable, IntegrityError, MlinfraError, NotFound
+from mlinfra.engine.transfer import Item, download_tree, local_item, upload_items
+from mlinfra.errors import CapabilityError, CapacityUnavailable, Conflict, IntegrityError, MlinfraError, NotFound
 from mlinfra.modelkit import MANIFEST_NAME, Manifest, describe
 from mlinfra.package import tree_digest
 from mlinfra.package.atomic import new_file
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from mlinfra.contract.jobs import Artefact
+    from mlinfra.contract.models import VersionObservation
     from mlinfra.engine.session import Session
 
 LARGEST_MANIFEST = 16_000_000  # bytes; the largest honest ones list ten thousand files
@@ -121,6 +123,60 @@ def verify_package(folder: Path, digest: str) -> None:
     if manifest.digest != digest:
         raise IntegrityError("this is another model than the one asked for", given=manifest.digest, allowed=digest)
     manifest.verify(folder)
+
+
+def package_of(session: Session, version: VersionObservation) -> Package:
+    """A version's package in the environment's store; its manifest is the one that the digest names.
+
+    Raises:
+        CapabilityError: another tool registered the version, and the kit cannot read it.
+        IntegrityError: another package lies at the version's address, or none any more.
+    """
+    try:
+        package = stored_package(session, _prefix(session, version))
+    except NotFound as exc:
+        raise IntegrityError("the version's package is gone from the store", given=version.name) from exc
+    if package.digest != version.digest:
+        raise IntegrityError(
+            "another package lies at the version's address", given=package.digest, allowed=version.digest
+        )
+    return package
+
+
+def fetch_package(session: Session, version: VersionObservation, target: Path) -> Path:
+    """Fetch a version's package into a folder, which appears whole and verified, or not at all.
+
+    Raises:
+        CapabilityError: another tool registered the version, and the kit cannot read it.
+        IntegrityError: the bytes are not those that were registered.
+        Conflict: `target` exists and is not an empty folder.
+        CapacityUnavailable: the disk is full; nothing is left of it.
+    """
+    artefact = Artefact(session.client.store().uri(_prefix(session, version)), version.digest, is_folder=True)
+    return download_tree(session, artefact, target, verify=lambda folder: verify_package(folder, version.digest))
+
+
+def package_at_hand(session: Session, version: VersionObservation) -> Path:
+    """A version's package in the project's cache: fetched once, verified each time. Raises as `fetch_package`."""
+    folder = session.folders.cache / "packages" / version.digest.removeprefix("sha256:")
+    if folder.is_dir():
+        with suppress(IntegrityError, NotFound):
+            verify_package(folder, version.digest)
+            return folder
+        shutil.rmtree(folder)
+    with suppress(Conflict):  # another process fetched the same meanwhile
+        fetch_package(session, version, folder)
+    return folder
+
+
+def _prefix(session: Session, version: VersionObservation) -> str:
+    if version.artefact is None or not version.digest:
+        raise CapabilityError(
+            f"{version.name} was registered by another tool; the kit knows neither its bytes nor their digest",
+            given=version.native_id,
+            todo="register its model file with `mlinfra model register`",
+        )
+    return session.client.store().key(version.artefact.uri).rstrip("/")
 
 
 def _verified(path: Path, cache: Path) -> Manifest:

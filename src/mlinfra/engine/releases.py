@@ -37,6 +37,11 @@ class Release:
         return frozenset(self.traffic)
 
     @property
+    def complete(self) -> bool:
+        """Whether enough is known of its deployments to make them again."""
+        return all(each.artefact.uri for each in self.deployments)
+
+    @property
     def title(self) -> str:
         """Its model versions in words: `credit-risk:3`, with several the shares beside them."""
         if len(self.deployments) == 1:

@@ -224,6 +224,11 @@ def send_back(
     return _entered(noted, Phase.RETREATING if carries else Phase.CLEANING, now)
 
 
+def dropped(rollout: Rollout, cause: str, now: datetime) -> Rollout:
+    """The endpoint itself is gone, and the rollout with it."""
+    return _noted(replace(_entered(rollout, Phase.ABORTED, now), cause=cause), now, "dropped", cause)
+
+
 def _shares(rollout: Rollout) -> dict[str, int]:
     release = goal(rollout)
     return release.traffic if release else {}

@@ -55,7 +55,9 @@ class Book:
 
     def with_release(self, release: Release, *, instead_of: Release | None) -> Book:
         """The book after a release took a good one's place; of the same deployments only the newest is kept."""
-        others = [each for each in (*self.previous, instead_of) if each and each.names != release.names]
+        others = [
+            each for each in (*self.previous, instead_of) if each and each.complete and each.names != release.names
+        ]
         newest = {each.names: each for each in others}
         return replace(self, current=release, previous=tuple(newest.values())[-KEPT:])
 

@@ -7,12 +7,14 @@ tests compare them with scikit-learn's.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlinfra.errors import InvocationFailed, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 TASKS = ("classification", "regression")
 _MOST_CLASSES = 20  # whole numbers with more distinct values than this are quantities
@@ -118,7 +120,7 @@ def _by_labels(predictions: Sequence[Any], truth: Sequence[str], classes: tuple[
     if not said & {_plain(label) for label in classes}:
         raise SpecError(
             "the model answers in other words than the labels",
-            given=f"answers such as {sorted(map(str, said))[0]}",
+            given=f"answers such as {min(map(str, said))}",
             allowed=", ".join(classes),
             todo="write the labels as the model was trained on them",
         )
@@ -190,6 +192,6 @@ def _sorted(labels: set[str]) -> tuple[str, ...]:
     return tuple(sorted(labels))
 
 
-def _share(hits: Any) -> float:
+def _share(hits: Iterable[bool]) -> float:
     counted = list(hits)
     return sum(counted) / len(counted)

@@ -35,9 +35,7 @@ def check(shares: Mapping[str, int]) -> dict[str, int]:
     Raises:
         UsageError: a share is no whole percent, or they do not sum to 100.
     """
-    whole = all(
-        isinstance(share, int) and not isinstance(share, bool) and 0 <= share <= WHOLE for share in shares.values()
-    )
+    whole = all(type(share) is int and 0 <= share <= WHOLE for share in shares.values())
     if whole and sum(shares.values()) == WHOLE:
         return dict(shares)
     raise UsageError(

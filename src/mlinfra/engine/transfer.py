@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +63,7 @@ def upload_file(session: Session, path: Path, key: str, digest: str) -> Artefact
         item = Item(
             path.name, Entry(digest.removeprefix("sha256:"), artefact.size), lambda: _unchanged_file(path, digest)
         )
-        present = None if known.doubted(artefact.uri, digest) else patiently(session, lambda: store.head(key))
+        present = None if known.doubted(artefact.uri) else patiently(session, lambda: store.head(key))
         _send(session, store, key, item, present)
         known.add(artefact.uri, digest, artefact.size)
     return artefact
@@ -100,7 +100,7 @@ def upload_items(
     size = known.size(uri, digest) if remembered else None
     if size is None:
         session.verify_account()
-        size = _send_missing(session, prefix, digest, items, trusted=not known.doubted(uri, digest))
+        size = _send_missing(session, prefix, digest, items, trusted=not known.doubted(uri))
         known.add(uri, digest, size)
     return Artefact(uri, digest, size, is_folder=True)
 
@@ -143,30 +143,32 @@ def download_tree(
     store = session.client.store()
     if isinstance(artefact, str):
         artefact = Artefact(store.uri(artefact), is_folder=True)
-    prefix = store.key(artefact.uri).rstrip("/")
+    try:
+        return _download(session, artefact, target, verify)
+    except (IntegrityError, NotFound):
+        doubt(session, artefact.uri)
+        raise
+
+
+def doubt(session: Session, uri: str) -> None:
+    """Take note that what lies at an address is missing or damaged: the next upload from here sends it again."""
+    Known(session).doubt(uri)
+
+
+def _download(session: Session, artefact: Artefact, target: Path, verify: Callable[[Path], None] | None) -> Path:
+    prefix = session.client.store().key(artefact.uri).rstrip("/")
     listing = read_listing(session, prefix) if artefact.is_folder else None
-    if listing is not None and not artefact.digest:
-        artefact = replace(artefact, digest=listing.digest)
     files = _files_at(session, artefact, prefix, listing)
     with new_target(target) as draft:
 
         def fetch(path: str) -> int:
             return fetch_into(session, draft, path, *files[path])
 
-        try:
-            each(session, f"fetching {prefix}", list(files), fetch)
-            _verify_whole(draft, artefact, listing)
-            if verify is not None:
-                verify(draft)
-        except IntegrityError:
-            doubt(session, artefact)
-            raise
+        each(session, f"fetching {prefix}", list(files), fetch)
+        _verify_whole(draft, artefact, listing)
+        if verify is not None:
+            verify(draft)
     return target
-
-
-def doubt(session: Session, artefact: Artefact) -> None:
-    """Take note that what lies at an address is missing or damaged: the next upload from here sends it again."""
-    Known(session).doubt(artefact.uri, artefact.digest)
 
 
 def _send_missing(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mlinfra.contract.jobs import Artefact
 from mlinfra.engine import records
 from mlinfra.engine.packages import models_prefix
 from mlinfra.engine.parallel import each
@@ -74,7 +73,9 @@ def _read(session: Session, digest: str) -> Record | None:
     return patiently(session, lambda: records.read(session, _key(digest)))
 
 
-def _write(session: Session, digest: str, held: Record | None, models: dict[str, str], *, removing: bool = False) -> bool:
+def _write(
+    session: Session, digest: str, held: Record | None, models: dict[str, str], *, removing: bool = False
+) -> bool:
     document: Document = {
         "digest": digest,
         "models": models,
@@ -103,7 +104,7 @@ def _remove(session: Session, digest: str) -> None:
     store = session.client.store()
     prefix = models_prefix(digest)
     ends = session.clock.monotonic() + LONGEST_REMOVAL
-    doubt(session, Artefact(store.uri(prefix), digest))
+    doubt(session, store.uri(prefix))
     patiently(session, lambda: store.delete(listing_key(prefix)))
     keys = patiently(session, lambda: [info.key for info in store.list(f"{prefix}/")])
 

@@ -1,4 +1,4 @@
-"""Who watches a rollout: the platform's own alarms, where they can express it exactly, or the deploying process. Pure."""
+"""Who watches a rollout: the platform's own alarms where they can express it exactly, else the process. Pure."""
 
 from __future__ import annotations
 

@@ -33,6 +33,13 @@ OPERATIONS: Mapping[str, Operation] = {
     "DeleteJob": Operation(bodies.JobName, lambda host, body: host.jobs.delete(body)),
     "GetJobLogs": Operation(bodies.GetJobLogs, lambda host, body: host.jobs.logs(body)),
     "GetJobMetrics": Operation(bodies.GetJobMetrics, lambda host, body: host.jobs.metrics(body)),
+    "CreateModelVersion": Operation(bodies.CreateModelVersion, lambda host, body: host.registry.create(body)),
+    "DescribeModelVersion": Operation(bodies.ModelVersion, lambda host, body: host.registry.describe(body)),
+    "ListModels": Operation(bodies.ListModels, lambda host, body: host.registry.list_models(body)),
+    "ListModelVersions": Operation(bodies.ListModelVersions, lambda host, body: host.registry.list_versions(body)),
+    "UpdateModelVersion": Operation(bodies.UpdateModelVersion, lambda host, body: host.registry.update(body)),
+    "DeleteModelVersion": Operation(bodies.NumberedVersion, lambda host, body: host.registry.delete_version(body)),
+    "DeleteModel": Operation(bodies.ModelName, lambda host, body: host.registry.delete_model(body)),
 }
 
 

@@ -92,6 +92,14 @@ class NodeRequest(Body):
     mounts: Mounts = {}
 
 
+class Collected(Body):
+    """A folder of the host whose files become objects, moved, when the job's command has ended."""
+
+    folder: AbsolutePath
+    bucket: str
+    prefix: str
+
+
 class JobName(Body):
     """One job."""
 
@@ -114,6 +122,7 @@ class CreateJob(JobName):
     checkpoint: AbsolutePath | None = None
     before: list[Annotated[list[Text], Field(min_length=1)]] = []
     after: list[Annotated[list[Text], Field(min_length=1)]] = []
+    collect: list[Collected] = []
     max_runtime: Seconds | None = None
     memory: Annotated[int, Field(ge=1)] | None = None
     cpu: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlinfra.host.interpreters import Image
     from mlinfra.host.jobs import Jobs
     from mlinfra.host.objects import ObjectStore
+    from mlinfra.host.registry import Registry
 
 
 class Host:
@@ -67,6 +68,13 @@ class Host:
         from mlinfra.host.jobs import Jobs  # noqa: PLC0415  each family of operations is loaded on first use
 
         return Jobs(self._database, self._layout, self._images)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The operations on models and their versions."""
+        from mlinfra.host.registry import Registry  # noqa: PLC0415  loaded on first use
+
+        return Registry(self._database, self._principal)
 
     def objects(self, bucket: str) -> ObjectStore:
         """One bucket of the object store; it comes into being with its first object.

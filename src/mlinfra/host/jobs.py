@@ -14,6 +14,7 @@ from mlinfra.host import interpreters, isolation, logs, metriclog, processes, ta
 from mlinfra.host.clock import stamp
 from mlinfra.host.commands import inherited, threads
 from mlinfra.host.jobtable import BUSY, ENDED, JobTable
+from mlinfra.host.keys import check_bucket, check_key
 from mlinfra.host.paging import Query
 from mlinfra.host.plan import PYTHON, JobPlan, NodePlan
 
@@ -171,6 +172,7 @@ class Jobs:
             checkpoint=body.checkpoint or "",
             before=[list(argv) for argv in body.before],
             after=[list(argv) for argv in body.after],
+            collect=[_collected(part) for part in body.collect],
             max_runtime=body.max_runtime,
             memory=body.memory,
             stop_grace=body.stop_grace,
@@ -201,6 +203,12 @@ class Jobs:
             "result_folder": plan["result_folder"],
             "result": json.loads(row["result"]),
         }
+
+
+def _collected(part: bodies.Collected) -> dict[str, str]:
+    """The names are checked now, since nobody hears of them later."""
+    check_bucket(part.bucket)
+    return {"folder": part.folder, "bucket": part.bucket, "prefix": check_key(part.prefix)}
 
 
 def _on_host(path: str, mounts: Mapping[str, str]) -> str:

@@ -50,6 +50,7 @@ class JobPlan:
     checkpoint: str
     before: list[list[str]]
     after: list[list[str]]
+    collect: list[dict[str, str]]
     max_runtime: float | None
     memory: int | None
     stop_grace: float

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.contract.states import JobState
+from mlinfra.errors import MlinfraError, TemporaryError
 from mlinfra.host import isolation, processes, schema
 from mlinfra.host.attempt import Attempt, Command, End, Limits, Outcome, Signals
 from mlinfra.host.commands import module, module_environment, with_python_first
@@ -165,8 +166,25 @@ class Supervisor:
             after = self._watch([command], plan, stop_wanted=_never)
             if not after.succeeded and state is JobState.SUCCEEDED:
                 state, reason = JobState.FAILED, f"after the job: {after.reason}"
+        lost = self._collect(plan)
+        if lost and state is JobState.SUCCEEDED:
+            state, reason = JobState.FAILED, lost
         columns: dict[str, Any] = {"exit_code": outcome.exit_code, "reason": reason, "result": _result(plan)}
         _persist(lambda: self._table.tell(self._name, state, **columns))
+
+    def _collect(self, plan: JobPlan) -> str:
+        """Move what the job left into the object store. Returns what went wrong, empty where nothing did."""
+        if not plan.collect:
+            return ""
+        from mlinfra.host.objects import ObjectStore  # noqa: PLC0415  most jobs leave nothing
+
+        database = Database(self._layout.objects_database, schema.OBJECTS, schema.VERSION)
+        try:
+            for part in plan.collect:
+                ObjectStore(database, self._layout, part["bucket"]).adopt(Path(part["folder"]), part["prefix"])
+        except (MlinfraError, OSError) as exc:
+            return f"the outputs could not be stored: {exc}"
+        return ""
 
     def _state(self, outcome: Outcome) -> JobState:
         if outcome.end is End.STOPPED and not self._table.row(self._name)["stop_requested"]:
@@ -227,8 +245,6 @@ def _result(plan: JobPlan) -> str:
 
 def _persist(write: Callable[[], None], *, patience: float = 60.0) -> None:
     """Write the end down, also where the disk is full for a while."""
-    from mlinfra.errors import TemporaryError  # noqa: PLC0415  for the rare case
-
     deadline = time.monotonic() + patience
     while True:
         try:

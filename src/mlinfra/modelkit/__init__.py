@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlinfra.modelkit.describe import describe
+    from mlinfra.modelkit.description import describe
     from mlinfra.modelkit.load import Predictor, load_predictor
     from mlinfra.modelkit.manifest import MANIFEST_NAME, Manifest
     from mlinfra.modelkit.save import save_model
@@ -34,7 +34,7 @@ _HOME = {
     "Manifest": "manifest",
     "Predictor": "load",
     "Schema": "schema",
-    "describe": "describe",
+    "describe": "description",
     "load_predictor": "load",
     "save_model": "save",
 }

@@ -47,14 +47,13 @@ def input_form(compute: Callable[[Any], Any], example: Any, table: Table, schema
 
     A list of rows is no form that a model is trained on, so there the first form that works is taken.
     """
-    head = example.iloc[:_COMPARED] if table.source == "frame" else example[:_COMPARED]
     rows = table.rows(_COMPARED)
     expected: str | None = None
     failures: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if table.source in ("frame", "array"):
-            expected = repr(plain(compute(head)))
+            expected = repr(plain(compute(head_of(example, table, _COMPARED))))
         for form in candidates(table, schema):
             try:
                 answer = repr(plain(compute(builder(form, schema)(rows))))
@@ -67,6 +66,11 @@ def input_form(compute: Callable[[Any], Any], example: Any, table: Table, schema
     what = "the model does not answer rows sent to a server as it answers the example"
     todo = "give the example as the model was trained: the same data frame or array"
     raise SpecError(what, given="; ".join(failures), todo=todo)
+
+
+def head_of(example: Any, table: Table, count: int) -> Any:
+    """The first rows of an example, in its own form."""
+    return example.iloc[:count] if table.source == "frame" else example[:count]
 
 
 def requirements_of(model: Any, form: Mapping[str, Any]) -> tuple[str, ...]:

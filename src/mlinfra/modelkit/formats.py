@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.errors import CapabilityError, IntegrityError, SpecError
@@ -140,12 +141,25 @@ def _python(folder: Path, manifest: Manifest) -> Predict:
     if spec is None or spec.loader is None:
         raise SpecError("not a Python module", given=manifest.entry)
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent))
-    try:
+    with _importing_from(str(path.parent)):
         spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(path.parent))
     return _method(module, manifest)
+
+
+@contextmanager
+def _importing_from(folder: str) -> Iterator[None]:
+    """Modules of a verified folder can be imported; nothing is written into it, for then it would not verify again."""
+    writes_bytecode = sys.dont_write_bytecode
+    sys.path.insert(0, folder)
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    except ModuleNotFoundError as exc:
+        todo = "install the packages of the manifest's requirements, or save the folder that holds the module"
+        raise CapabilityError("the model imports a module that is not here", given=str(exc), todo=todo) from exc
+    finally:
+        sys.dont_write_bytecode = writes_bytecode
+        sys.path.remove(folder)
 
 
 _LOADERS: dict[str, Callable[[Path, Manifest], Predict]] = {

@@ -137,7 +137,7 @@ class Manifest:
         for name, expected in self.files.items():
             self._verify_file(root, name, expected)
         if self.format in _RUNS_CODE:
-            strangers = sorted(set(package_files(root)) - set(self.files))
+            strangers = sorted(set(package_files(root, compiled=True)) - set(self.files))
             if strangers:
                 todo = "remove it, or save the model again"
                 raise IntegrityError("the package holds a file that its manifest lacks", given=strangers[0], todo=todo)
@@ -167,11 +167,11 @@ def digest_file(path: Path) -> FileDigest:
     return FileDigest(digest.hexdigest(), size)
 
 
-def package_files(root: Path) -> dict[str, Path]:
-    """Every file under a folder but the manifest, by its path with forward slashes."""
+def package_files(root: Path, *, compiled: bool = False) -> dict[str, Path]:
+    """Every file under a folder but the manifest, by its path with forward slashes; bytecode only where asked for."""
     found = {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*")) if path.is_file()}
     found.pop(MANIFEST_NAME, None)
-    return {name: path for name, path in found.items() if "__pycache__" not in PurePosixPath(name).parts}
+    return {name: path for name, path in found.items() if compiled or "__pycache__" not in PurePosixPath(name).parts}
 
 
 def is_inside(name: str) -> bool:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.errors import Conflict, InputRejected, SpecError
-from mlinfra.modelkit.describe import describe
-from mlinfra.modelkit.estimator import dump, input_form, requirements_of
+from mlinfra.modelkit.description import describe
+from mlinfra.modelkit.estimator import dump, head_of, input_form, requirements_of
 from mlinfra.modelkit.infer import Table, baseline, infer_schema, read_example
 from mlinfra.modelkit.inputs import builder, candidates
 from mlinfra.modelkit.load import plain
@@ -76,7 +76,7 @@ def _package_estimator(model: Any, stage: Path, example: Any, declared: Schema |
     form = input_form(compute, example, table, schema)
     build = builder(form, schema)
     kind, entry = dump(model, stage)
-    sealed = seal(model, method, build(table.rows(_PROBED)), stage)
+    sealed = seal(model, method, head_of(example, table, _PROBED), stage)
     rows = table.rows(_KEPT)
     return Manifest(
         format=kind,

@@ -6,8 +6,10 @@ where every known escape begins, so one to something in the same archive becomes
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -27,7 +29,18 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20  # bytes
 _EPOCH = 315_532_800  # 1980, the earliest time that every archive format can hold
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
+# All that the readers raise when numbers in a header make no sense.
+_BROKEN = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +103,10 @@ def _unpack(archive: Path, draft: Path, limits: Limits) -> None:
         raise IntegrityError("the archive is damaged", given=f"{archive}: {exc}", todo="fetch it again") from exc
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as exc:
         raise refused("a file in the place of a folder", str(exc.filename)) from exc
+    except OSError as exc:
+        if exc.errno != errno.EINVAL:  # a place before the beginning of the file
+            raise
+        raise IntegrityError("the archive is damaged", given=str(archive), todo="fetch it again") from exc
 
 
 class _Unpacker:
@@ -106,6 +123,8 @@ class _Unpacker:
         place = self._top / member.path
         self._count(member.path)
         if member.target is not None:
+            if member.path in self._links:
+                raise refused("a name twice", member.path)
             self._links[member.path] = member.target
         elif member.content is not None:
             self._write(place, member.content, executable=member.executable, size=member.size)
@@ -119,6 +138,8 @@ class _Unpacker:
             if not ready:
                 raise refused("a link to nothing in it, or in circles", next(iter(self._links)))
             for link in ready:
+                if (self._top / link).exists():
+                    raise refused("a name twice", link)
                 self._copy(self._top / self._links.pop(link), self._top / link)
 
     def _is_settled(self, target: str) -> bool:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from mlinfra.errors import InvocationFailed
+from mlinfra.serving import plain
 from mlinfra.serving.log import log
-from mlinfra.serving.messages import Refusal, Response
+from mlinfra.serving.messages import Refusal, Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mlinfra.serving.messages import Request
     from mlinfra.serving.models import Model
+
+
+_REHEARSALS = 3
 
 
 class Exchange:
@@ -50,3 +55,13 @@ class Exchange:
         self.refusal = refusal
         self.predictions = None
         self.response = refusal.response()
+
+
+def rehearse(model: Model) -> None:
+    """Ask for one row of the example a few times: loads what loads on first use, and measures what a request costs."""
+    rows = (model.manifest.example or {}).get("rows")
+    if not rows:
+        return
+    request = Request()
+    request.body = orjson.dumps({"instances": rows[:1]})
+    model.expect(min(Exchange(request, model).run(plain.answer).seconds for _ in range(_REHEARSALS)))

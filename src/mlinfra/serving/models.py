@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.errors import InputRejected, IntegrityError
 from mlinfra.modelkit import load_predictor
-from mlinfra.serving.messages import Refusal, bad_request
+from mlinfra.serving.messages import Refusal
 from mlinfra.serving.rows import MatrixCheck, check_plain
 
 if TYPE_CHECKING:
@@ -53,16 +52,14 @@ class Model:
         else:
             predictions = self._predictor.predict(example["rows"])
             self.agreement = _agreement(predictions, example["predictions"])
-            started = time.perf_counter()
-            self._predictor.predict(example["rows"][:1])
-            self._seconds = time.perf_counter() - started
         self.ready = True
 
     @property
-    def way(self) -> dict[str, str]:
-        """Whether the sealed form or the estimator serves, and why."""
-        reason = {"reason": self._predictor.reason} if self._predictor.reason else {}
-        return {"way": self._predictor.way, **reason}
+    def way(self) -> dict[str, Any]:
+        """Whether the sealed form or the estimator serves; why not, or what was sealed and what its bits lean on."""
+        if self._predictor.reason:
+            return {"way": self._predictor.way, "reason": self._predictor.reason}
+        return {"way": self._predictor.way, "sealed": dict(self.manifest.sealed or {})}
 
     @property
     def shareable(self) -> bool:
@@ -88,11 +85,15 @@ class Model:
         try:
             return self._predictor.predict(rows)
         except InputRejected as exc:
-            raise _rejected(exc.rows) if exc.rows else bad_request(exc.what, "InputRejected") from exc
+            raise self._not_taken(exc) from exc
         except (ValueError, TypeError) as exc:
             if self._schema is not None:
                 raise
             raise Refusal(400, "InputRejected", f"the model refuses the rows: {exc}") from exc
+
+    def expect(self, seconds: float) -> None:
+        """Take what a small request was measured to cost as what one costs."""
+        self._seconds = seconds
 
     def cost(self, size: int) -> float:
         """Expected seconds of a request with a body of that many bytes."""
@@ -104,6 +105,13 @@ class Model:
             self._per_byte += _WEIGHT * (max(seconds - self._seconds, 0.0) / size - self._per_byte)
         else:
             self._seconds += _WEIGHT * (seconds - self._seconds)
+
+    def _not_taken(self, exc: InputRejected) -> Refusal:
+        """A model's own refusal; its columns may be positions, where it was trained without names."""
+        if not exc.rows or self._schema is None:
+            return Refusal(400, "InputRejected", exc.what, rows=exc.rows[:_SHOWN])
+        names = dict(enumerate(self._schema.names))
+        return _rejected([{**cell, "column": names.get(cell["column"], cell["column"])} for cell in exc.rows])
 
 
 class Models:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mlinfra.errors import MlinfraError
 from mlinfra.serving.app import App
 from mlinfra.serving.capture import Capture
+from mlinfra.serving.exchange import rehearse
 from mlinfra.serving.http import Connection
 from mlinfra.serving.lane import Lane
 from mlinfra.serving.locate import find_model
@@ -77,6 +78,7 @@ def _prepare(model: Model, *, loaded: bool) -> MlinfraError | Exception | None:
         if not loaded:
             model.load()
         model.prove()
+        rehearse(model)
     except Exception as exc:  # noqa: BLE001  handed to the loop, which ends the server with it
         return exc
     gc.collect()

@@ -59,7 +59,10 @@ def _fault(path: str, base: Path, project: Path) -> tuple[str, str] | None:
     if "\\" in path:
         return "a path with backslashes", "write / between folders"
     if not _is_inside(base / path, project):
-        return "leads out of the project's folder", "copy it into the project's folder, or name it by its address"
+        return (
+            "leads out of the project's folder",
+            "copy it into the project's folder; data may also be named by its address",
+        )
     return None
 
 
@@ -70,4 +73,4 @@ def _is_inside(path: Path, project: Path) -> bool:
         return False
 
 
-Address = Annotated[str, Plain(checked_address, {"type": "string", "minLength": 1, "maxLength": _LONGEST})]
+Address = Annotated[str, Plain(checked_address, _ALLOWED, {"type": "string", "minLength": 1, "maxLength": _LONGEST})]

@@ -12,6 +12,7 @@ from mlinfra.spec.findings import wrong
 from mlinfra.spec.references import compact
 from mlinfra.spec.scalars import Plain, Text
 
+_GIT: Final = "https://…, ssh://… or user@host:path"
 _GIT_FORM: Final = re.compile(r"(?:https|ssh)://\S+|[\w.-]+@[\w.-]+:\S+")
 _COMMIT = Text(
     r"[0-9a-f]{40}|[0-9a-f]{64}", "the 40 (or 64) hex digits of one commit; branches and tags move", "commit"
@@ -21,8 +22,8 @@ _COMMIT = Text(
 def _git_url(value: object) -> str:
     url = checked_address(value)
     if not _GIT_FORM.fullmatch(url):
-        allowed = "https://…, ssh://… or user@host:path"
-        raise wrong("not the address of a repository", allowed=allowed, todo="write the address that `git clone` takes")
+        todo = "write the address that `git clone` takes"
+        raise wrong("not the address of a repository", allowed=_GIT, todo=todo)
     return url
 
 
@@ -37,7 +38,7 @@ def _code_path(value: str) -> str:
 class GitSource(Model):
     """Code at one commit of a repository."""
 
-    git: Annotated[str, Plain(_git_url, {"type": "string"})] = Field(description="The repository's address.")
+    git: Annotated[str, Plain(_git_url, _GIT, {"type": "string"})] = Field(description="The repository's address.")
     ref: Annotated[str, _COMMIT] = Field(description="The commit, in full.")
 
 

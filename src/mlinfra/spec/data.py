@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -13,6 +13,8 @@ from mlinfra.spec.base import Check, Model
 from mlinfra.spec.findings import Finding, wrong
 from mlinfra.spec.scalars import Plain
 
+_INSTANT: Final = "a date and time with its zone, such as 2026-01-31T00:00:00Z"
+
 
 def _instant(value: object) -> str:
     try:
@@ -20,8 +22,7 @@ def _instant(value: object) -> str:
             return value
     except ValueError:
         pass
-    allowed = "a date and time with its zone, such as 2026-01-31T00:00:00Z"
-    raise wrong("not an instant", allowed=allowed, todo="write date, T, time and Z")
+    raise wrong("not an instant", allowed=_INSTANT, todo="write date, T, time and Z")
 
 
 def _one_pin(data: "Input") -> Iterator[Finding]:
@@ -42,8 +43,8 @@ class Input(Model):
 
     uri: Address = Field(
         description=(
-            "A file or folder beside the spec file, or an address: store:// (the environment's own store), s3://, gs://, "
-            "azureml://, and whatever else the platform reads."
+            "A file or folder beside the spec file, or an address: store:// (the environment's own store), s3://, "
+            "gs://, azureml://, and whatever else the platform reads."
         )
     )
     version: str | None = Field(
@@ -51,7 +52,7 @@ class Input(Model):
         min_length=1,
         description="The version, generation or etag that is meant. Without it the state at submission is pinned.",
     )
-    at: Annotated[str, Plain(_instant, {"type": "string", "format": "date-time"})] | None = Field(
+    at: Annotated[str, Plain(_instant, _INSTANT, {"type": "string", "format": "date-time"})] | None = Field(
         default=None, description="The instant whose state is meant, for stores that keep their history."
     )
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from mlinfra.spec.base import plain
@@ -13,12 +12,15 @@ from mlinfra.spec.scalars import Plain, Text
 from mlinfra.spec.walk import items_in
 
 _WORDS: Final = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Any: "any value"}
+_CONTAINERS: Final = {tuple: "a list of", Mapping: "a mapping of names to"}
 
 
 def type_in_words(info: FieldInfo) -> str:
     """What may stand in a field, with its bounds."""
     words = next((words for part in info.metadata if (words := _by_annotation(part))), "") or _words(info.annotation)
-    bounds = [f"{sign} {bound}" for sign, bound in (("≥", _bound(info, "ge")), ("≤", _bound(info, "le"))) if bound is not None]
+    bounds = [
+        f"{sign} {bound}" for sign, bound in (("≥", _bound(info, "ge")), ("≤", _bound(info, "le"))) if bound is not None
+    ]
     return ", ".join([words, *bounds])
 
 
@@ -48,12 +50,10 @@ def _words(annotation: Any) -> str:
         return " or ".join(_words(part) for part in arguments if part is not NoneType)
     if origin is Literal:
         return " or ".join(map(str, arguments))
-    if origin is tuple:
-        return f"a list of: {_words(arguments[0])}"
-    if items_in(annotation) is not None:
-        return f"a mapping of names to: {_words(arguments[1])}"
-    if isinstance(annotation, type) and issubclass(annotation, Notation):
-        return annotation.ALLOWED
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return "a mapping"
-    return _WORDS[annotation]
+    if origin is not None:
+        return f"{_CONTAINERS[origin]}: {_words(items_in(annotation))}"
+    return _WORDS.get(annotation) or _by_class(annotation)
+
+
+def _by_class(kind: type) -> str:
+    return kind.ALLOWED if issubclass(kind, Notation) else "a mapping"

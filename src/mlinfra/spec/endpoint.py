@@ -65,7 +65,11 @@ def _traffic(endpoint: "EndpointSpec") -> Iterator[Finding]:
 
 TimeToLive = Annotated[
     Duration | Literal["never"],
-    Plain(collected(time_to_live), {"anyOf": [{"const": "never"}, {"type": "string", "pattern": Duration.PATTERN}]}),
+    Plain(
+        collected(time_to_live),
+        f"never, or {Duration.ALLOWED}",
+        {"anyOf": [{"const": "never"}, {"type": "string", "pattern": Duration.PATTERN}]},
+    ),
 ]
 
 

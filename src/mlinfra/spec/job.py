@@ -1,7 +1,8 @@
 """One training or processing run: code, command and inputs lead to outputs."""
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Annotated, ClassVar
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -126,11 +127,15 @@ class JobSpec(Spec):
         Check(("env", "secrets", "inputs", "outputs", "params"), _clashes),
     )
 
+    STAND_INS: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"inputs": ".", "outputs": {"type": "model"}, "params": 0, "metrics": {}}
+    )
+
     code: Code = Field(
         default=defaults.CODE,
         description=(
-            "The folder that goes into the bundle, or {git: URL, ref: SHA}. Inputs, outputs, what git or .mlinfraignore "
-            "ignore, .git, .env* and key files stay out."
+            "The folder that goes into the bundle, or {git: URL, ref: SHA}. Inputs, outputs, what git ignores or "
+            ".mlinfraignore names, .git, .env* and key files stay out."
         ),
     )
     command: Command | None = Field(
@@ -162,13 +167,14 @@ class JobSpec(Spec):
     checkpoint: bool = Field(
         default=False,
         description=(
-            "The script keeps its progress in the folder MLINFRA_CHECKPOINT and goes on from there when it is run again."
+            "The script keeps its progress in the folder MLINFRA_CHECKPOINT, and goes on from there when it is "
+            "run again."
         ),
     )
     env: Mapping[Variable, Value] = Field(default_factory=dict, description="Variables of the script's environment.")
     secrets: Mapping[Variable, SecretName] = Field(
         default_factory=dict,
-        description="Variables filled from the environment's vault by the job's own identity: variable to secret's name.",
+        description="Variables filled from the environment's vault by the job's identity: variable to secret's name.",
     )
 
     def local_paths(self) -> list[tuple[Loc, str]]:

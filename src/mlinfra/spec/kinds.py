@@ -12,7 +12,7 @@ _KINDS: Final[dict[str, str]] = {
 }
 
 
-def kinds() -> tuple[str, ...]:
+def known_kinds() -> tuple[str, ...]:
     """The known kinds in the order of their registration."""
     return tuple(_KINDS)
 

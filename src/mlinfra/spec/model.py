@@ -58,8 +58,8 @@ def _values(column: "Column") -> Iterator[Finding]:
         seen.add((type(value), value))
 
 
-_BOUND = Plain(_number, {"type": "number"})
-_CATEGORY = Plain(_category, {"type": ["string", "integer", "boolean"]})
+_BOUND = Plain(_number, "a number", {"type": "number"})
+_CATEGORY = Plain(_category, "text, a whole number, true or false", {"type": ["string", "integer", "boolean"]})
 
 
 class Column(Model):
@@ -98,7 +98,7 @@ class ModelSpec(Spec):
     schema_: InputSchema | None = Field(
         default=None,
         alias="schema",
-        description="What requests may hold. Without it the types are those of the training example, and no range rejects.",
+        description="What requests may hold. Without it the types of the training example hold, and no range rejects.",
     )
 
     def schema_document(self) -> dict[str, Any] | None:

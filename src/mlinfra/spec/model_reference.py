@@ -13,6 +13,7 @@ from mlinfra.spec.notation import Notation
 class ModelReference(Notation):
     """A model's name with exactly one of alias, version and digest; the others are empty."""
 
+    NOUN: ClassVar[str] = "reference to a model version"
     PATTERN: ClassVar[str] = (
         rf"(?=[a-z0-9-]{{3,{NAME_LENGTH}}}[@:]){WORDS_PATTERN}"
         rf"(?:@sha256:[0-9a-f]{{64}}|@(?=.{{2,{NAME_LENGTH}}}$){WORDS_PATTERN}|:[1-9]\d{{0,8}})"

@@ -15,6 +15,7 @@ from mlinfra.spec.findings import wrong
 class Notation(ABC):
     """A value with one written form; `str()` gives it back."""
 
+    NOUN: ClassVar[str]
     PATTERN: ClassVar[str]
     ALLOWED: ClassVar[str]
 
@@ -35,7 +36,7 @@ class Notation(ABC):
     @classmethod
     def refusal(cls, value: object) -> SpecError:
         """The error for a text that states no such value."""
-        return SpecError(f"not a {cls.__name__.lower()}", given=value, allowed=cls.ALLOWED, todo=cls.advice(value))
+        return SpecError(f"not a {cls.NOUN}", given=value, allowed=cls.ALLOWED, todo=cls.advice(value))
 
     @classmethod
     def advice(cls, value: object) -> str:

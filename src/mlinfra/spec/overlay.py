@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mlinfra.errors import SpecError
 from mlinfra.spec.base import plain
 from mlinfra.spec.findings import Finding, Loc
-from mlinfra.spec.merge import merge
+from mlinfra.spec.patch import merge
 from mlinfra.spec.walk import annotation_at
 from mlinfra.spec.words import unknown_key
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from mlinfra.errors import Problem
-from mlinfra.spec.merge import merge
+from mlinfra.spec.patch import merge
 from mlinfra.spec.problems import spec_error
 
 

@@ -64,6 +64,6 @@ def _given(finding: Finding, written: str | None) -> str:
         return _HIDDEN
     if isinstance(value, (Mapping, list, tuple)):
         return "a mapping" if isinstance(value, Mapping) else "a list"
-    if written is not None and not finding.at_key:
-        return shorten(written) or '""'
-    return "nothing" if value is None else shorten(value) or '""'
+    if value is None:
+        return "nothing"
+    return shorten(value if written is None or finding.at_key else written) or '""'

@@ -30,6 +30,7 @@ _WHOLE: Final = 100  # percent
 class Duration(Notation, float):
     """A length of time; the number is seconds."""
 
+    NOUN = "length of time"
     PATTERN = r"(?=\d)(?:\d{1,6}d)?(?:\d{1,8}h)?(?:\d{1,9}m(?!s))?(?:\d{1,9}s)?(?:\d{1,9}ms)?"
     ALLOWED = "a length of time such as 500ms, 30s, 5m, 2h, 30d or 1h30m, 366d at most"
 
@@ -71,6 +72,7 @@ def positive_duration(value: object) -> Duration:
 class Size(Notation, int):
     """An amount of memory or disk; the number is bytes."""
 
+    NOUN = "size"
     PATTERN = r"\d{1,9}(?:\.\d{1,3})?[KMGT]i"
     ALLOWED = "a size such as 512Mi, 16Gi or 1.5Ti (powers of 1024, whole Ki)"
 
@@ -109,6 +111,7 @@ class Size(Notation, int):
 class Percent(Notation, float):
     """A percentage; the number is percent, `fraction` lies between 0 and 1."""
 
+    NOUN = "percentage"
     PATTERN = r"\d{1,3}(?:\.\d{1,4})?%"
     ALLOWED = "a percentage such as 10% or 0.5%, 0% to 100%"
 
@@ -144,6 +147,7 @@ class Percent(Notation, float):
 class Share(Percent):
     """A share of traffic: whole percent, since no platform splits finer."""
 
+    NOUN = "share of the traffic"
     PATTERN = r"\d{1,3}%"
     ALLOWED = "whole percent such as 10%, 0% to 100%"
 
@@ -164,6 +168,7 @@ _COMPARISONS: Final[Mapping[str, Callable[[float, float], bool]]] = MappingProxy
 class Threshold(Notation):
     """A bound that a metric has to keep."""
 
+    NOUN: ClassVar[str] = "comparison"
     PATTERN: ClassVar[str] = r"(?:>=|<=|>|<) {0,4}[-+]?(?:\d{1,100}(?:\.\d{0,100})?|\.\d{1,100})(?:[eE][-+]?\d{1,3})?"
     ALLOWED: ClassVar[str] = 'a comparison with a number such as ">= 0.80" or "< 12" (>=, <=, > or <)'
 
@@ -179,6 +184,12 @@ class Threshold(Notation):
             raise cls.refusal(text)
         return cls(comparison, bound)
 
+    @classmethod
+    def advice(cls, value: object) -> str:
+        """A bare number lacks its comparison."""
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return f'write ">= {value}", in quotes' if is_number else "write a comparison, in quotes"
+
     def holds(self, value: float) -> bool:
         """Whether a measured value keeps the bound; NaN never does."""
         return _COMPARISONS[self.comparison](value, self.bound)
@@ -188,7 +199,7 @@ class Threshold(Notation):
 
 
 _DURATIONS = {"type": "string", "pattern": f"^(?:{Duration.PATTERN})$"}
-PositiveDuration = Annotated[Duration, Plain(collected(positive_duration), _DURATIONS)]
+PositiveDuration = Annotated[Duration, Plain(collected(positive_duration), Duration.ALLOWED, _DURATIONS)]
 
 
 def bound(value: object) -> Percent | Duration:
@@ -198,4 +209,4 @@ def bound(value: object) -> Percent | Duration:
     return Duration.parse(value)
 
 
-Bound = Annotated[Percent | Duration, Plain(collected(bound), {"type": "string"})]
+Bound = Annotated[Percent | Duration, Plain(collected(bound), "1% or 500ms", {"type": "string"})]

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -10,7 +10,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from mlinfra.spec.findings import wrong
+from mlinfra.spec.findings import Finding, Loc, raise_together, wrong
 from mlinfra.spec.limits import MAX_DEPTH, MAX_INTEGER, SCALAR_LENGTH
 
 
@@ -70,24 +70,39 @@ def _single(value: object) -> str | int | float | bool:
     )
 
 
-def json_value(value: object, depth: int = 0) -> Any:
-    """What JSON can carry, as it is; an error for anything else."""
-    if depth > MAX_DEPTH:
-        raise wrong("nested too deeply", allowed=f"{MAX_DEPTH} levels", todo="flatten it")
-    if value is None:
-        return None
-    if isinstance(value, Mapping):
-        return {_text_key(key): json_value(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [json_value(item, depth + 1) for item in value]
-    return _single(value)
-
-
 def json_object(value: object) -> dict[str, Any]:
-    """A mapping that JSON can carry."""
+    """A mapping that JSON can carry, with every other value reported at its place."""
     if not isinstance(value, Mapping):
         raise wrong("not a mapping", allowed="`key: value` pairs", todo="write a mapping")
-    return dict(json_value(value))
+    raise_together("a mapping", _beyond_json(value, ()))
+    return dict(value)
+
+
+def _beyond_json(value: object, loc: Loc) -> Iterator[Finding]:
+    items: Iterable[tuple[Any, object]]
+    if isinstance(value, Mapping):
+        items = value.items()
+    elif isinstance(value, (list, tuple)):
+        items = enumerate(value)
+    else:
+        yield from _single_findings(value, loc)
+        return
+    for key, item in items:
+        if isinstance(value, Mapping) and not isinstance(key, str):
+            yield Finding(loc, "a key that is not text", "text", "put the key in quotes", str(key), has_value=True)
+        elif len(loc) < MAX_DEPTH:
+            yield from _beyond_json(item, (*loc, key))
+        else:
+            yield Finding(loc, "nested too deeply", f"{MAX_DEPTH} levels", "flatten it")
+
+
+def _single_findings(value: object, loc: Loc) -> Iterator[Finding]:
+    try:
+        if value is not None:
+            _single(value)
+    except PydanticCustomError as error:
+        context = error.context or {}
+        yield Finding(loc, **context, given=value, has_value=True)
 
 
 def overlay_document(value: object) -> Mapping[str, Any]:
@@ -97,17 +112,12 @@ def overlay_document(value: object) -> Mapping[str, Any]:
     return value
 
 
-def _text_key(key: object) -> str:
-    if isinstance(key, str):
-        return str(key)
-    raise wrong("a key that is not text", allowed="text", todo="put the key in quotes")
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plain:
-    """Annotates a type with the one function that checks it, and with how an editor sees it."""
+    """Annotates a type with the one function that checks it, with how people and how editors see it."""
 
     check: Callable[[Any], Any]
+    allowed: str
     editor: Mapping[str, Any]
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -140,7 +150,8 @@ class Text:
         raise wrong(f"not a valid {self.noun}", allowed=self.allowed, todo=f"choose a {self.noun} of that form")
 
 
+_SCALAR: Final = "text, a number, true or false"
 _SCALARS: Final = {"type": ["string", "number", "boolean"]}
 
-Scalar = Annotated[str | int | float | bool, Plain(scalar, _SCALARS)]
-JsonObject = Annotated[Mapping[str, Any], Plain(json_object, {"type": "object"})]
+Scalar = Annotated[str | int | float | bool, Plain(scalar, _SCALAR, _SCALARS)]
+JsonObject = Annotated[Mapping[str, Any], Plain(json_object, "a mapping", {"type": "object"})]

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
 from mlinfra.spec.base import plain
-from mlinfra.spec.kinds import kinds, model_of
+from mlinfra.spec.kinds import known_kinds, model_of
 from mlinfra.spec.spec import VERSION
 
 
@@ -16,7 +16,7 @@ class _Generator(GenerateJsonSchema):
 
 def json_schema() -> JsonSchemaValue:
     """One schema that takes a document of any kind."""
-    models = {kind: model_of(kind) for kind in kinds()}
+    models = {kind: model_of(kind) for kind in known_kinds()}
     names, schema = models_json_schema(
         [(model, "validation") for model in models.values()], schema_generator=_Generator
     )

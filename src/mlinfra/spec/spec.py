@@ -16,7 +16,7 @@ from mlinfra.spec.scalars import JsonObject, Plain, overlay_document
 VERSION: Final = 1
 _PLACEHOLDER: Final = "unnamed"  # stands for a wrong name while the rest is examined
 
-Overlay = Annotated[Mapping[str, Any], Plain(overlay_document, {"type": "object"})]
+Overlay = Annotated[Mapping[str, Any], Plain(overlay_document, "a part of the document", {"type": "object"})]
 
 
 class Spec(Model):
@@ -24,6 +24,7 @@ class Spec(Model):
 
     kind: ClassVar[str]
     CHECKS: ClassVar[tuple[Check, ...]] = (Check((), overlay_findings),)
+    STAND_INS: ClassVar[Mapping[str, Any]] = {}  # for a faulty entry of a mapping, while the rest is examined
 
     name: Name = Field(description="The name in files and commands. Physical names are made from it.")
     tags: Mapping[TagKey, TagValue] = Field(
@@ -78,10 +79,27 @@ class Spec(Model):
     def _explain(cls, document: Mapping[str, Any], error: ValidationError) -> list[Finding]:
         """Add what the checks find in the fields that are valid, since they did not run."""
         found = super()._explain(document, error)
-        faulty = frozenset(str(finding.loc[0]) for finding in found if finding.loc)
-        rest = {key: value for key, value in document.items() if key not in faulty}
+        rest, left_out = cls._sound_part(document, found)
         try:
             cls.model_validate({"name": _PLACEHOLDER, **rest})
         except ValidationError as more:
-            found += [finding for finding in super()._explain(rest, more) if not finding.needs & faulty]
+            known = {(finding.loc, finding.what) for finding in found}
+            found += [
+                finding
+                for finding in super()._explain(rest, more)
+                if not finding.needs & left_out and (finding.loc, finding.what) not in known
+            ]
         return found
+
+    @classmethod
+    def _sound_part(cls, document: Mapping[str, Any], found: list[Finding]) -> tuple[dict[str, Any], set[str]]:
+        """The document with stand-ins for faulty entries, without the fields that are faulty as a whole, and those."""
+        rest, left_out = dict(document), set()
+        for finding in found:
+            key, *below = map(str, finding.loc or ("",))
+            if key in rest and below and key in cls.STAND_INS and not finding.at_key:
+                rest[key] = {**rest[key], below[0]: cls.STAND_INS[key]}
+            else:
+                rest.pop(key, None)
+                left_out.add(key)
+        return rest, left_out

@@ -95,8 +95,8 @@ def _finding(model: type[BaseModel], detail: ErrorDetails) -> Finding:
 
 
 def _is_internal(part: str | int) -> bool:
-    """Pydantic's own marks in a place: a branch of a union, `[key]`."""
-    return isinstance(part, str) and (part == "[key]" or part.startswith("<"))
+    """Pydantic's own marks in a place: a key, a branch of `code`."""
+    return part in {"[key]", "<path>", "<git>"}
 
 
 def _fill(words: _Words, context: Mapping[str, Any]) -> _Words:

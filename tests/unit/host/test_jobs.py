@@ -12,6 +12,7 @@ import pytest
 
 from mlinfra.errors import CapabilityError, Conflict, NotFound, SpecError, UsageError
 from mlinfra.host import Host, Image, processes
+from mlinfra.host.bodies import CreateJob
 
 
 def test_a_job_runs_to_its_end_and_everything_about_it_is_told(rig):
@@ -156,7 +157,13 @@ def test_a_job_that_ignores_the_signal_is_killed_after_its_grace(rig, nothing_ru
 
 
 def test_a_keyboard_interrupt_reaches_a_job_that_wants_it(rig):
-    code = "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept KeyboardInterrupt:\n    print('caught')"
+    code = """
+import os, signal
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("caught")
+"""
     rig.python("interrupted", code)
     rig.end("interrupted")
     assert rig.log("interrupted") == ["caught"]
@@ -465,7 +472,7 @@ def test_a_python_that_is_not_there_is_refused_with_those_that_are(rig):
         {"name": "a", "argv": ["true"], "nodes": 2, "per_node": [{}]},
         {"name": "a", "argv": ["true"], "max_runtime": "60"},
         {"name": "a", "argv": ["true"], "max_runtime": float("nan")},
-        {"name": "a", "argv": ["true"], "mounts": {"opt/ml": "/tmp"}},
+        {"name": "a", "argv": ["true"], "mounts": {"opt/ml": "/usr"}},
         {"name": "a", "argv": ["true"], "memroy": 5},
     ],
 )
@@ -490,7 +497,7 @@ def test_an_operation_that_is_not_there_is_named(rig):
 
 
 def test_thousands_of_jobs_are_listed_page_by_page_quickly(rig):
-    plan = json.dumps(rig.host.jobs._plan(_body("x")).as_document())
+    plan = json.dumps(rig.host.jobs._plan(CreateJob(name="x", argv=["true"])).as_document())
     rows = [(f"job-{n:05d}", "succeeded", plan, f"2026-01-01T00:00:{n / 1000:09.6f}Z") for n in range(5000)]
     with rig.host._database.write() as connection:
         connection.executemany(
@@ -514,12 +521,6 @@ def test_thousands_of_jobs_are_listed_page_by_page_quickly(rig):
     assert [job["name"] for job in recent["jobs"]] == [f"job-{n:05d}" for n in range(4999, 4989, -1)]
     assert rig.call("ListJobs", {"states": ["failed"]})["jobs"] == []
     assert time.process_time() - started < 2.0
-
-
-def _body(name):
-    from mlinfra.host.bodies import CreateJob
-
-    return CreateJob(name=name, argv=["true"])
 
 
 @pytest.mark.parametrize("token", ["!", "bm8=", "é"])

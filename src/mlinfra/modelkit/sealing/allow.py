@@ -14,7 +14,9 @@ from mlinfra.modelkit.sealing.recipe import NotSealed
 # Versions whose every kind went through the tests here with 0 differing bits.
 VERSIONS = {"scikit-learn": ("1.9.1",)}
 
-_ONE_JOB = "with several threads its trees are added in any order, so it has no single answer; set n_jobs=1 and save again"
+_ONE_JOB = (
+    "with several threads its trees are added in any order, so it has no single answer; set n_jobs=1 and save again"
+)
 _NO_INFREQUENT = "grouping of rare categories is not sealed"
 
 

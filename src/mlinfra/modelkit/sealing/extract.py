@@ -58,6 +58,7 @@ def _check_method(estimator: Any, method: str) -> None:
 
 
 def split(estimator: Any) -> tuple[list[Any], Any]:
+    """The transformers of a pipeline, outermost first, and its model; nothing and itself for a bare model."""
     if name_of(estimator) != _PIPELINE:
         return [], estimator
     rule_for(estimator, STEPS)

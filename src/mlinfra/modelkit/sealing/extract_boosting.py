@@ -9,7 +9,7 @@ from mlinfra.modelkit.sealing.extract_trees import boosted_answer
 from mlinfra.modelkit.sealing.labels import labels_of
 from mlinfra.modelkit.sealing.layout import SET_WORDS
 from mlinfra.modelkit.sealing.lazy import Lazy
-from mlinfra.modelkit.sealing.recipe import Answer, Columns, Core, Feature, NotSealed, TreeModel, Trees
+from mlinfra.modelkit.sealing.recipe import Answer, Columns, Core, Feature, NotSealed, TreeModel, Trees, paired
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,9 +39,9 @@ def _features(estimator: Any, columns: Columns) -> tuple[tuple[Feature, ...], fr
     if preprocessor is None:
         return columns.features(), frozenset()
     is_categorical = [bool(flag) for flag in estimator.is_categorical_]
-    chosen = Columns(tuple(item for item, flag in zip(columns.items, is_categorical) if flag))
+    chosen = Columns(tuple(item for item, flag in paired(columns.items, is_categorical) if flag))
     encoded = ordinal_encoder(preprocessor.named_transformers_["encoder"], chosen).features()
-    numbers = Columns(tuple(item for item, flag in zip(columns.items, is_categorical) if not flag)).features()
+    numbers = Columns(tuple(item for item, flag in paired(columns.items, is_categorical) if not flag)).features()
     return encoded + numbers, frozenset(range(len(encoded)))
 
 

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from mlinfra.modelkit.sealing.layout import REFUSE
 from mlinfra.modelkit.sealing.lazy import Lazy
-from mlinfra.modelkit.sealing.recipe import Category, Cell, Column, Columns, Feature, NotSealed, Op, Vocabulary, plain
+from mlinfra.modelkit.sealing.recipe import Category, Columns, Feature, NotSealed, Op, Vocabulary, paired, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     import numpy as np
+
+    from mlinfra.modelkit.sealing.recipe import Cell
+
+    Column = Feature | Category
 else:
     np = Lazy("numpy")
 
@@ -55,7 +59,7 @@ def imputer(step: Any, columns: Columns) -> Columns:
     if any(_is_nan(value) for value in statistics.tolist()):
         raise NotSealed("SimpleImputer drops a column that had no value when it was fitted")
     fill = _fill_category if of_objects else _fill_number
-    return Columns(tuple(fill(item, plain(value)) for item, value in zip(columns.items, statistics)))
+    return Columns(tuple(fill(item, plain(value)) for item, value in paired(columns.items, statistics)))
 
 
 def standard_scaler(step: Any, columns: Columns) -> Columns:
@@ -70,7 +74,8 @@ def min_max_scaler(step: Any, columns: Columns) -> Columns:
     result = _arithmetic(step, columns, [("mul", step.scale_), ("add", step.min_)])
     if not step.clip:
         return result
-    clip = Op("clip", *(float(bound) for bound in step.feature_range))
+    low, high = step.feature_range
+    clip = Op("clip", float(low), float(high))
     return Columns(tuple(feature.then(clip) for feature in result.features()))
 
 
@@ -86,7 +91,7 @@ def one_hot_encoder(step: Any, columns: Columns) -> Columns:
     _refuse_sparse(step, columns)
     _need_float64(step)
     items: list[Column] = []
-    for item, categories in zip(columns.items, step.categories_):
+    for item, categories in paired(columns.items, step.categories_):
         values, has_missing = _categories(categories)
         missing = len(values) if has_missing else _unknown_code(step, len(values))
         coded = _coded(item, categories, Vocabulary(values, missing, _unknown_code(step, len(values))))
@@ -98,7 +103,9 @@ def ordinal_encoder(step: Any, columns: Columns) -> Columns:
     """The position of each category."""
     _refuse_sparse(step, columns)
     _need_float64(step)
-    return Columns(tuple(_ordinal(step, item, categories) for item, categories in zip(columns.items, step.categories_)))
+    return Columns(
+        tuple(_ordinal(step, item, categories) for item, categories in paired(columns.items, step.categories_))
+    )
 
 
 def _ordinal(step: Any, item: Column, categories: Any) -> Feature:
@@ -170,13 +177,17 @@ def _arithmetic(step: Any, columns: Columns, parts: Iterable[tuple[str, Any]]) -
     features = tuple(feature.then(_NOT_INFINITE) for feature in columns.features())
     for name, numbers in parts:
         if numbers is not None:
-            features = tuple(f.then(Op(name, float(number))) for f, number in zip(features, np.asarray(numbers)))
+            features = tuple(
+                f.then(Op(name, float(number))) for f, number in paired(features, np.asarray(numbers).tolist())
+            )
     return Columns(features)
 
 
 def _refuse_sparse(step: Any, columns: Columns) -> None:
     if columns.sparse:
-        raise NotSealed(f"{type(step).__name__} works on a sparse matrix, which rounds otherwise; set sparse_threshold=0")
+        raise NotSealed(
+            f"{type(step).__name__} works on a sparse matrix, which rounds otherwise; set sparse_threshold=0"
+        )
 
 
 def _need_float64(step: Any) -> None:

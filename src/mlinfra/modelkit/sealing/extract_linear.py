@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.modelkit.sealing.lazy import Lazy
 from mlinfra.modelkit.sealing.labels import labels_of
+from mlinfra.modelkit.sealing.lazy import Lazy
 from mlinfra.modelkit.sealing.recipe import Answer, Columns, Core, LinearModel, NotSealed
 
 if TYPE_CHECKING:

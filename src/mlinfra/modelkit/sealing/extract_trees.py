@@ -47,7 +47,9 @@ def gradient_boosting(estimator: Any, method: str, columns: Columns) -> Core:
     trees = [member.tree_ for stage in estimator.estimators_ for member in stage]
     gathered = gather(trees, 1, scale=estimator.learning_rate)
     model = TreeModel(gathered, start, refuse_missing=True, refuse_infinite=True)
-    return Core(_kind("gradient-boosting", labels), columns.features(), model, boosted_answer(labels, method, "C", at_zero=True))
+    return Core(
+        _kind("gradient-boosting", labels), columns.features(), model, boosted_answer(labels, method, "C", at_zero=True)
+    )
 
 
 def boosted_answer(labels: tuple[Any, ...], method: str, order: str, *, at_zero: bool) -> Answer:

@@ -6,10 +6,11 @@ A missing cell is NaN for the estimator, whether it came as None or as NaN.
 from __future__ import annotations
 
 import math
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.modelkit.sealing.lazy import Lazy
-from mlinfra.modelkit.sealing.recipe import NotSealed
+from mlinfra.modelkit.sealing.recipe import NotSealed, paired
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,13 +23,13 @@ else:
 
 
 def estimator_input(recipe: Recipe, rows: Any) -> Any:
-    """What to hand to the estimator's own method for these rows. Raises NotSealed where that takes a missing library."""
+    """What the estimator's own method is called with for these rows; raises NotSealed where that takes pandas."""
     if recipe.form == "numbers":
         numbers = np.asarray(rows, np.float64)
-        return _data_frame(dict(zip(recipe.names, numbers.T))) if recipe.by_name else numbers
+        return _data_frame(dict(paired(recipe.names, list(numbers.T)))) if recipe.by_name else numbers
     columns = [_column(kind, [row[index] for row in rows]) for index, kind in enumerate(recipe.column_kinds())]
     if recipe.by_name:
-        return _data_frame(dict(zip(recipe.names, columns)))
+        return _data_frame(dict(paired(recipe.names, columns)))
     table = np.empty((len(rows), recipe.columns), dtype=object)
     for index, column in enumerate(columns):
         table[:, index] = column
@@ -57,7 +58,7 @@ def _column(kind: str, cells: Sequence[Any]) -> Any:
 
 def _data_frame(columns: dict[str, Any]) -> Any:
     try:
-        import pandas as pd  # noqa: PLC0415  only an estimator that picks its columns by name takes it
+        pd = import_module("pandas")
     except ImportError as exc:
         raise NotSealed("the estimator picks its columns by name, and pandas, which that takes, is missing") from exc
     return pd.DataFrame(columns)

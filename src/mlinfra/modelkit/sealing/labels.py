@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlinfra.modelkit.sealing.recipe import Cell, NotSealed
+from mlinfra.modelkit.sealing.recipe import NotSealed
+
+if TYPE_CHECKING:
+    from mlinfra.modelkit.sealing.recipe import Cell
 
 _FEWEST = 2
 

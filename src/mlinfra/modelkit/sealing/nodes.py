@@ -70,7 +70,7 @@ def _levels(trees: Trees) -> list[Integers]:
 
 
 def round_down(values: Floats) -> npt.NDArray[np.float32]:
-    """The largest float32 that is no larger: for a float32 x, x <= value and x <= round_down(value) are the same."""
+    """The largest float32 values that are no larger: a float32 is below one of them if it is below the original."""
     with np.errstate(over="ignore"):
         rounded = values.astype(np.float32)
     above = rounded.astype(np.float64) > values

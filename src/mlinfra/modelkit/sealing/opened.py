@@ -7,7 +7,7 @@ import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.errors import InputRejected, IntegrityError
+from mlinfra.errors import CapabilityError, InputRejected, IntegrityError
 from mlinfra.modelkit.sealing import layout
 from mlinfra.modelkit.sealing.kernel import Kernel, open_kernel
 from mlinfra.modelkit.sealing.lazy import Lazy
@@ -55,7 +55,7 @@ class Sealed:
         try:
             predictions = self._run(rows)
         except (ValueError, TypeError, BufferError) as exc:
-            raise self._rejection(rows) from exc
+            raise self._rejection(rows, exc) from exc
         if not predictions:
             raise InputRejected("there are no rows")
         return predictions
@@ -71,9 +71,10 @@ class Sealed:
             raise InputRejected(f"these are no rows that the model takes: {exc}") from exc
         return [self._cell(rows, row, column, code) for row, column, code in found]
 
-    def _rejection(self, rows: Any) -> InputRejected:
+    def _rejection(self, rows: Any, cause: Exception) -> InputRejected:
         cells = self.refuses(rows)
-        return InputRejected("the model does not take these rows", rows=cells)
+        what = "the model does not take these rows"
+        return InputRejected(what if cells else f"{what}: {cause}", rows=cells)
 
     def _cell(self, rows: Any, row: int, column: int, code: int) -> dict[str, Any]:
         if column >= self.columns:
@@ -100,8 +101,21 @@ def open_sealed(folder: str | Path, document: Mapping[str, Any]) -> Sealed:
 
 
 def open_program(program: Program, kernel: Callable[[Program], Kernel] = open_kernel) -> Sealed:
-    """A program at work; raises IntegrityError for arrays that cannot be."""
+    """A program at work; raises IntegrityError for arrays that cannot be, CapabilityError for what is missing here."""
+    if program.needs_numpy:
+        _import_numpy()
     return Sealed(program, kernel(program))
+
+
+def _import_numpy() -> None:
+    """Now rather than under the first request."""
+    try:
+        _ = np.float64
+    except ImportError as exc:
+        raise CapabilityError(
+            "this sealed model multiplies or exponentiates with numpy, which is not installed here",
+            todo="install numpy",
+        ) from exc
 
 
 def _check_digest(file: Any, path: Path, expected: str) -> None:

@@ -8,7 +8,7 @@ from mlinfra.modelkit.sealing import layout
 from mlinfra.modelkit.sealing.lazy import Lazy
 from mlinfra.modelkit.sealing.nodes import pack_trees
 from mlinfra.modelkit.sealing.program import Matrix, Program
-from mlinfra.modelkit.sealing.recipe import LinearModel, NotSealed, TreeModel
+from mlinfra.modelkit.sealing.recipe import LinearModel, NotSealed, TreeModel, paired
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,7 +101,7 @@ def _feature_arrays(recipe: Recipe, features: list[Feature], slots: _Slots, kept
     rows = []
     cuts = _cuts(recipe.model)
     edges = np.cumsum([0] + [len(part) for part in cuts])
-    for index, feature, slot in zip(kept, features, slots.of_feature):
+    for (index, feature), slot in paired(list(paired(kept, features)), slots.of_feature):
         kind, cut_first, cut_count = _kind(recipe.model, index, edges)
         rows.append((slot, len(ops), len(feature.ops), layout.KINDS.index(kind), cut_first, cut_count, (0, 0)))
         for op in feature.ops:

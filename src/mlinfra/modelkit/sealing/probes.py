@@ -11,7 +11,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.modelkit.sealing.lazy import Lazy
-from mlinfra.modelkit.sealing.recipe import TreeModel
+from mlinfra.modelkit.sealing.recipe import TreeModel, paired
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ EXTREMES = (
     -1.1754942e-38,
     _LARGEST_FLOAT32,
     -_LARGEST_FLOAT32,
-    math.nextafter(_FIRST_TOO_LARGE, 0.0) if hasattr(math, "nextafter") else _LARGEST_FLOAT32,
+    math.nextafter(_FIRST_TOO_LARGE, 0.0),
     _FIRST_TOO_LARGE,
     -_FIRST_TOO_LARGE,
     1e308,
@@ -121,7 +121,7 @@ def _beside(thresholds: Floats) -> Floats:
         near = [np.nextafter(thresholds, np.inf), np.nextafter(thresholds, -np.inf)]
         near += [part.astype(np.float64) for part in (narrow, up, down)]
         near += [near[2] + (near[3] - near[2]) / 2, near[2] - (near[2] - near[4]) / 2]
-    values = np.concatenate(near)
+    values: Floats = np.concatenate(near)
     return values[np.isfinite(values)]
 
 
@@ -156,7 +156,8 @@ def _stacked(columns: list[list[Any]], rng: random.Random, count: int) -> Iterat
 def _mixed(columns: list[list[Any]], bases: Sequence[Row], rng: random.Random, count: int) -> Iterator[Row]:
     """Example rows with some cells replaced by candidates, and now and then by nothing."""
     for _ in range(count):
-        row = [rng.choice(column) if rng.random() < _REPLACED else cell for cell, column in zip(rng.choice(bases), columns)]
+        base = paired(rng.choice(bases), columns)
+        row = [rng.choice(column) if rng.random() < _REPLACED else cell for cell, column in base]
         if rng.random() < _EMPTIED:
             row[rng.randrange(len(row))] = None
         yield row

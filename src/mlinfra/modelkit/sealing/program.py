@@ -1,9 +1,9 @@
 """The file of a sealed model: a JSON header, then aligned arrays that are mapped into memory as they are.
 
-    bytes 0-15    magic
-    bytes 16-23   format, header length: two little-endian uint32
-    then          the header
-    then          each array, at a multiple of 64 bytes; the header names their places from the first one on
+bytes 0-15    magic
+bytes 16-23   format, header length: two little-endian uint32
+then          the header
+then          each array, at a multiple of 64 bytes; the header names their places from the first one on
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ def from_buffer(data: Any) -> Program:
         raise _broken("it does not begin like one")
     number, length = _HEAD.unpack(view[len(_MAGIC) : start])
     if number != layout.FORMAT:
-        raise CapabilityError("this version does not read that format of sealed models", given=number, allowed=str(layout.FORMAT))
+        raise CapabilityError(
+            "this version does not read that format of sealed models", given=number, allowed=str(layout.FORMAT)
+        )
     if length > _LONGEST_HEADER or start + length > len(view):
         raise _broken("its header is longer than the file")
     header = _parse(bytes(view[start : start + length]))
@@ -151,8 +153,11 @@ def _program(header: dict[str, Any], arrays: Mapping[str, Any]) -> Program:
         raise _broken("its header names a form or an ending that is not there")
     if not all(isinstance(name, str) for name in header["names"]) or len(header["names"]) not in (0, header["columns"]):
         raise _broken("its columns have broken names")
-    if not all(isinstance(table, list) and all(map(_is_cell, table)) for table in [header["labels"], *header["tables"]]):
+    if not all(
+        isinstance(table, list) and all(map(_is_cell, table)) for table in [header["labels"], *header["tables"]]
+    ):
         raise _broken("a label or a category is neither text nor a number")
+    _check_ending(header, arrays)
     return Program(
         **{
             **header,
@@ -163,6 +168,18 @@ def _program(header: dict[str, Any], arrays: Mapping[str, Any]) -> Program:
             "arrays": arrays,
         }
     )
+
+
+def _check_ending(header: dict[str, Any], arrays: Mapping[str, Any]) -> None:
+    """Scores come from one model alone, and in the number that the ending takes."""
+    sources = [name for name in ("roots", "coefficients", "weights") if len(arrays.get(name, b""))]
+    if len(sources) != 1 or (sources == ["weights"]) != (header["matrix"] is not None):
+        raise _broken("it has no model, or several")
+    finish, outputs, labels = header["finish"], header["outputs"], len(header["labels"])
+    if finish in ("values", "pairs", "exp") and outputs != 1:
+        raise _broken("its ending takes one score a row")
+    if finish.startswith("labels") and labels != (2 if outputs == 1 else outputs):
+        raise _broken("it has another number of labels than of scores")
 
 
 def _is_cell(value: Any) -> bool:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import struct
 import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mlinfra.modelkit.sealing.frames import estimator_input
 from mlinfra.modelkit.sealing.lazy import Lazy
 from mlinfra.modelkit.sealing.probes import Row, probe_rows
-from mlinfra.modelkit.sealing.recipe import LinearModel, NotSealed
+from mlinfra.modelkit.sealing.recipe import LinearModel, NotSealed, paired
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
 
@@ -41,19 +43,43 @@ class Proof(NamedTuple):
         return self._asdict()
 
 
-def prove(estimator: Any, recipe: Recipe, sealed: Sealed, examples: Sequence[Row]) -> Proof:
+@dataclass(frozen=True)
+class Original:
+    """The estimator as it answers without a sealed form: its method, on rows brought into the form that it takes."""
+
+    estimator: Any
+    method: str
+    build: Callable[[Any], Any]
+
+    def answer(self, rows: Any) -> Any:
+        """Its own array; raises NotSealed, with its error as the cause, where it refuses the rows."""
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                return getattr(self.estimator, self.method)(self.build(rows))
+        except _RAISED as exc:
+            raise NotSealed(f"the estimator refuses a row that the sealed form answers: {exc}") from exc
+
+
+def prove(original: Original, recipe: Recipe, sealed: Sealed, examples: Sequence[Row]) -> Proof:
     """Compares shape, type and every bit; raises NotSealed at the first difference."""
     answered, refused = _split(sealed, recipe, probe_rows(recipe, examples, ROWS))
     if not answered:
         raise NotSealed("no row could be found that the model answers")
-    for row in refused[:_MOST_REFUSED]:
-        _compare_refusal(estimator, recipe, row)
     single = answered[:: max(1, len(answered) // _SINGLE)][:_SINGLE]
-    for row in single:
-        _compare(estimator, recipe, sealed, [row])
-    for batch in _batches(answered, small=isinstance(recipe.model, LinearModel)):
-        _compare(estimator, recipe, sealed, batch)
+    with _one_openmp_thread():
+        for row in refused[:_MOST_REFUSED]:
+            _compare_refusal(original, kernel_input(recipe, [row]))
+        for row in single:
+            _compare(original, sealed, kernel_input(recipe, [row]))
+        for batch in _batches(answered, small=isinstance(recipe.model, LinearModel)):
+            _compare(original, sealed, kernel_input(recipe, batch))
     return Proof(len(answered), len(single), len(refused))
+
+
+def kernel_input(recipe: Recipe, rows: Sequence[Row]) -> Any:
+    """Rows as a server holds them: a buffer of float64 where it can, else lists of cells."""
+    return np.array(rows, dtype=np.float64) if recipe.form == "numbers" else list(rows)
 
 
 def _split(sealed: Sealed, recipe: Recipe, rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
@@ -64,13 +90,8 @@ def _split(sealed: Sealed, recipe: Recipe, rows: Sequence[Row]) -> tuple[list[Ro
     )
 
 
-def kernel_input(recipe: Recipe, rows: Sequence[Row]) -> Any:
-    """What a server hands to the sealed form: a buffer of float64 where it can."""
-    return np.array(rows, dtype=np.float64) if recipe.form == "numbers" else list(rows)
-
-
 def _batches(rows: Sequence[Row], *, small: bool) -> Iterator[Sequence[Row]]:
-    """Batches of many sizes, then all that is left in one."""
+    """Batches of many sizes, then all rows in one."""
     at = 0
     for size in (_SMALL_BATCHES if small else ()) + _BATCHES:
         if at + size > len(rows):
@@ -80,32 +101,33 @@ def _batches(rows: Sequence[Row], *, small: bool) -> Iterator[Sequence[Row]]:
     yield rows
 
 
-def _compare(estimator: Any, recipe: Recipe, sealed: Sealed, rows: Sequence[Row]) -> None:
-    expected = ask(estimator, recipe, rows)
-    found = sealed.predict(kernel_input(recipe, rows))
-    count = differences(expected, found)
+def _compare(original: Original, sealed: Sealed, rows: Any) -> None:
+    count = differences(original.answer(rows), sealed.predict(rows))
     if count:
         raise NotSealed(f"the sealed form differs from the estimator in {count} of {len(rows)} rows")
 
 
-def _compare_refusal(estimator: Any, recipe: Recipe, row: Row) -> None:
+def _compare_refusal(original: Original, rows: Any) -> None:
     try:
-        ask(estimator, recipe, [row])
-    except NotSealed as exc:
-        if isinstance(exc.__cause__, _RAISED):
-            return
-        raise
-    raise NotSealed(f"the sealed form refuses a row that the estimator answers: {row!r}")
+        original.answer(rows)
+    except NotSealed:
+        return
+    raise NotSealed(f"the sealed form refuses a row that the estimator answers: {rows!r}")
 
 
-def ask(estimator: Any, recipe: Recipe, rows: Sequence[Row]) -> Any:
-    """The estimator's own answer; raises NotSealed, with its error as the cause, where it has none."""
+@contextmanager
+def _one_openmp_thread() -> Iterator[None]:
+    """Many small batches are slow where threads wait for each other; trees give the same bits with any number.
+
+    BLAS is left alone: its bits may depend on its threads.
+    """
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            return getattr(estimator, recipe.method)(estimator_input(recipe, rows))
-    except _RAISED as exc:
-        raise NotSealed(f"the estimator refuses a row that the sealed form answers: {exc}") from exc
+        threadpool_limits = import_module("threadpoolctl").threadpool_limits  # comes with scikit-learn
+    except ImportError:
+        yield
+        return
+    with threadpool_limits(limits=1, user_api="openmp"):
+        yield
 
 
 def differences(expected: Any, found: list[Any]) -> int:
@@ -115,7 +137,7 @@ def differences(expected: Any, found: list[Any]) -> int:
     listed = expected.tolist()
     if len(listed) != len(found):
         return max(len(listed), len(found))
-    return sum(not _same(one, other) for one, other in zip(listed, found))
+    return sum(not _same(one, other) for one, other in paired(listed, found))
 
 
 def _same(one: Any, other: Any) -> bool:

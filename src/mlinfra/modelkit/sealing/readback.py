@@ -46,7 +46,9 @@ def _check_leaves(model: TreeModel, program: Program, packed: Any, ids: Any, tre
 
 def _check_inner(model: TreeModel, program: Program, packed: Any, ids: Any) -> None:
     trees = model.trees
-    _require(((packed["route"] >= layout.MISSING_RIGHT) != trees.missing_left[ids]).all(), "a missing value turns elsewhere")
+    _require(
+        ((packed["route"] >= layout.MISSING_RIGHT) != trees.missing_left[ids]).all(), "a missing value turns elsewhere"
+    )
     in_set = trees.category_set[ids] >= 0
     sets = np.frombuffer(program.array("sets"), "<u4").reshape(-1, layout.SET_WORDS)
     numbers = packed["threshold"][in_set] & layout.PAYLOAD

@@ -6,17 +6,21 @@ A recipe says the same as the estimator, operation by operation and in the same 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import numpy as np
     import numpy.typing as npt
 
     Array = npt.NDArray[np.generic]
     Floats = npt.NDArray[np.float64]
     Integers = npt.NDArray[np.int64]
+    Cell = str | int | float | bool | None
 
-Cell = Union[str, int, float, bool, None]
+_A = TypeVar("_A")
+_B = TypeVar("_B")
 
 
 class NotSealed(Exception):
@@ -68,14 +72,11 @@ class Feature:
         return not self.ops and self.vocabulary is None
 
 
-Column = Union[Feature, Category]
-
-
 @dataclass(frozen=True)
 class Columns:
     """What flows between the steps of a pipeline."""
 
-    items: tuple[Column, ...]
+    items: tuple[Feature | Category, ...]
     sparse: bool = False  # a scipy matrix: linear models then add in another order
 
     def features(self) -> tuple[Feature, ...]:
@@ -169,7 +170,7 @@ class Recipe:
 
     @property
     def form(self) -> str:
-        """"cells" where a column holds categories, else "numbers"."""
+        """How rows come: "cells" where a column holds categories, else "numbers"."""
         return "cells" if any(feature.vocabulary for feature in self.features) else "numbers"
 
     def column_kinds(self) -> list[str]:
@@ -178,6 +179,13 @@ class Recipe:
         for feature in self.features:
             kinds[feature.column] = "category" if feature.vocabulary else "number"
         return kinds
+
+
+def paired(first: Sequence[_A], second: Sequence[_B]) -> Iterator[tuple[_A, _B]]:
+    """The items of two sequences side by side; raises NotSealed where one is longer."""
+    if len(first) != len(second):
+        raise NotSealed(f"the estimator is at odds with itself: {len(first)} of one thing, {len(second)} of another")
+    return zip(first, second)  # noqa: B905  Python 3.9 has no strict zip
 
 
 def plain(value: Any) -> Any:

@@ -129,17 +129,7 @@ class NumpyKernel:
             return values, _INFINITE, np.isinf(values)
         if name == "lookup":
             return self._look_up(op, values)
-        simple = {
-            "fill": lambda: np.where(np.isnan(values), a, values),
-            "sub": lambda: values - a,
-            "div": lambda: values / a,
-            "mul": lambda: values * a,
-            "add": lambda: values + a,
-            "clip": lambda: np.clip(values, a, b),
-            "equal": lambda: (values == a).astype(np.float64),
-            "replace": lambda: np.where(values == a, b, values),
-        }
-        return simple[name](), 0, None
+        return _computed(name, values, a, b), 0, None
 
     def _look_up(self, op: Any, values: Floats) -> tuple[Floats, int, Any]:
         known = {float(value): float(code) for code, value in enumerate(self._known[op["first"] :][: op["count"]])}
@@ -195,7 +185,9 @@ class NumpyKernel:
         in_set = (nodes["threshold"] & layout.LEAF_BITS) == layout.LEAF_BITS
         category = np.where(np.isnan(values), 0, values).astype(np.int64).clip(0, 255)
         if len(self._sets):
-            words = self._sets[np.where(in_set, nodes["threshold"] & layout.PAYLOAD, 0) % len(self._sets), category // 32]
+            words = self._sets[
+                np.where(in_set, nodes["threshold"] & layout.PAYLOAD, 0) % len(self._sets), category // 32
+            ]
             right = np.where(in_set, ~(words >> (category % 32).astype(np.uint32)) & 1, right)
         return np.where(np.isnan(values), missing_right, right).astype(np.int64)
 
@@ -205,7 +197,22 @@ class NumpyKernel:
         scores = np.zeros((len(features), outputs))
         for f in range(features.shape[1]):
             scores += np.where(features[:, [f]] == 0, 0.0, features[:, [f]] * rows[:, f])
-        return scores + self._intercepts
+        scores += self._intercepts
+        return scores
+
+
+def _computed(name: str, values: Floats, a: float, b: float) -> Any:
+    """The operations that refuse nothing."""
+    if name == "fill":
+        return np.where(np.isnan(values), a, values)
+    if name == "clip":
+        return np.clip(values, a, b)
+    if name == "equal":
+        return (values == a).astype(np.float64)
+    if name == "replace":
+        return np.where(values == a, b, values)
+    arithmetic: dict[str, Any] = {"sub": np.subtract, "div": np.divide, "mul": np.multiply, "add": np.add}
+    return arithmetic[name](values, a)
 
 
 def _number(cell: Any) -> tuple[float, int]:

@@ -7,6 +7,7 @@ import os
 import tempfile
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,33 +21,46 @@ from mlinfra.modelkit.sealing.opened import open_program
 from mlinfra.modelkit.sealing.pack import pack
 from mlinfra.modelkit.sealing.probes import probe_rows
 from mlinfra.modelkit.sealing.program import Program, from_buffer, to_bytes
-from mlinfra.modelkit.sealing.prove import prove
+from mlinfra.modelkit.sealing.prove import Original, kernel_input, prove
 from mlinfra.modelkit.sealing.readback import check_nodes
 from mlinfra.modelkit.sealing.recipe import LinearModel, NotSealed, Recipe, TreeModel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
+
+    Build = Callable[[Any], Any]
 else:
     np = Lazy("numpy")
 
 FILE = "sealed.bin"
-_UNEXPECTED = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)  # of an estimator not understood
+_UNEXPECTED = (
+    ArithmeticError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ValueError,
+)  # of an estimator not understood
 
 
-def seal(estimator: Any, method: str, example: Any, folder: str | Path) -> dict[str, Any]:
+def seal(estimator: Any, method: str, example: Any, folder: str | Path, build: Build | None = None) -> dict[str, Any]:
     """Writes `sealed.bin` into the folder and returns what the manifest says of it, or {"reason"} and writes nothing.
 
-    `example` is a few rows as the estimator was trained on, or None. The file appears whole or not at all; sealing the
-    same estimator again gives the same bytes. Takes about a second. Raises OSError where the folder cannot be written.
+    `example` is a few rows as the estimator was trained on, or None. `build` turns rows (a 2-D float64 array, or lists
+    of cells with None for missing ones) into what the estimator is called with where it serves itself; without it,
+    float64, objects or a data frame with NaN for missing cells. The file appears whole or not at all; sealing the same
+    estimator again gives the same bytes. Takes about a second. Raises OSError where the folder cannot be written.
     """
     try:
         recipe = extract(estimator, method)
+        _check_precision(example)
         examples = example_rows(recipe, example)
-        recipe = _with_layout(estimator, recipe, examples)
+        original = Original(estimator, method, build or partial(estimator_input, recipe))
+        recipe = _with_layout(original, recipe, examples)
         data = to_bytes(pack(recipe))
-        document = _prove(estimator, recipe, data, examples)
+        document = _prove(original, recipe, data, examples)
     except NotSealed as refusal:
         return {"reason": str(refusal)}
     except _UNEXPECTED as exc:
@@ -55,13 +69,18 @@ def seal(estimator: Any, method: str, example: Any, folder: str | Path) -> dict[
     return document
 
 
-def _prove(estimator: Any, recipe: Recipe, data: bytes, examples: Sequence[list[Any]]) -> dict[str, Any]:
+def _check_precision(example: Any) -> None:
+    if str(getattr(example, "dtype", "")) in ("float16", "float32"):
+        raise NotSealed(f"the example is of {example.dtype}, in which rows are rounded first; give it as float64")
+
+
+def _prove(original: Original, recipe: Recipe, data: bytes, examples: Sequence[list[Any]]) -> dict[str, Any]:
     program = from_buffer(data)
     if isinstance(recipe.model, TreeModel):
         check_nodes(recipe.model, program)
     walk = _walk_at_hand()
     sealed = open_program(program, open_kernel if walk == "compiled" else open_numpy_kernel)
-    proof = prove(estimator, recipe, sealed, examples)
+    proof = prove(original, recipe, sealed, examples)
     return {
         "file": FILE,
         "kind": recipe.kind,
@@ -94,13 +113,12 @@ def _arithmetic(program: Program) -> str:
     return "libm" if program.finish == "pairs" else "exact"
 
 
-def _with_layout(estimator: Any, recipe: Recipe, examples: Sequence[list[Any]]) -> Recipe:
+def _with_layout(original: Original, recipe: Recipe, examples: Sequence[list[Any]]) -> Recipe:
     """Notes how the last matrix lies in memory: BLAS adds in another order when it lies by column."""
-    steps, _ = split(estimator)
-    if not isinstance(recipe.model, LinearModel) or recipe.model.sparse or not steps:
+    if not isinstance(recipe.model, LinearModel) or recipe.model.sparse:
         return recipe
-    matrix = estimator_input(recipe, _answerable(recipe, examples))
-    for step in steps:
+    matrix = original.build(kernel_input(recipe, _answerable(recipe, examples)))
+    for step in split(original.estimator)[0]:
         matrix = matrix if step is None or isinstance(step, str) else step.transform(matrix)
     flags = np.asarray(matrix).flags
     if not (flags.c_contiguous or flags.f_contiguous):

@@ -20,6 +20,10 @@
 #include <immintrin.h>
 #endif
 
+#ifndef MARK
+#define MARK "walk"
+#endif
+
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 enum { ABI = 1 };
@@ -131,8 +135,10 @@ static const char *check_features(const Model *m)
         if (op->code == OP_LOOKUP && ((size_t)op->first + op->count > m->n_known))
             return "an operation looks past the known values";
     }
+    size_t used = 0;
     for (size_t i = 0; i < m->n_features; i++) {
         const Feature *feature = &m->features[i];
+        used += feature->op_count;
         if (feature->slot >= m->n_slots)
             return "a feature reads a slot that is not there";
         if ((size_t)feature->op_first + feature->op_count > m->n_ops)
@@ -142,7 +148,7 @@ static const char *check_features(const Model *m)
         if (feature->kind == KIND_RANK && (size_t)feature->cut_first + feature->cut_count > m->n_cuts)
             return "a feature names cuts that are not there";
     }
-    return NULL;
+    return used > m->n_ops ? "features that share operations" : NULL; /* or a small file could keep a server busy */
 }
 
 static const char *check_tree(const Model *m, size_t from, size_t end, size_t base)
@@ -1219,7 +1225,9 @@ static int module_exec(PyObject *module)
     if (PyModule_AddObjectRef(module, "Refused", state->refused) < 0 ||
         PyModule_AddObjectRef(module, "Model", state->model_type) < 0)
         return -1;
-    return PyModule_AddIntConstant(module, "ABI", ABI) < 0 || PyModule_AddIntConstant(module, "AVX2", has_avx2()) < 0 ? -1 : 0;
+    if (PyModule_AddIntConstant(module, "ABI", ABI) < 0 || PyModule_AddIntConstant(module, "AVX2", has_avx2()) < 0)
+        return -1;
+    return PyModule_AddStringConstant(module, "MARK", MARK); /* by which build.py knows its source */
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg)

@@ -81,7 +81,7 @@ class _Composer:
                 yield Document(value, self._positions)
 
     def _node(self, event: Event, loc: Loc, key: Mark | None = None) -> _Node:
-        text = event.text if event.kind == "scalar" else None
+        text = (event.text if event.plain else f'"{event.text}"') if event.kind == "scalar" else None
         self._positions.places[loc] = Place(event.mark, key or event.mark, text)
         if event.tag is not None:
             self._add(_TAG, event.mark, loc, event.tag)
@@ -129,18 +129,19 @@ class _Composer:
         nodes: list[_Node] = []
         while (event := next(self._events)).kind != "end":
             key = self._key(event, loc)
-            inner = (*loc, key)
+            inner = (*loc, event.text)
             if key in values:
                 line = self._positions.mark(inner, at_key=True).line
                 fault = _Fault(f"a duplicate of the key in line {line}", "each key once", "remove one of them")
-                self._add(fault, event.mark, inner, key)
+                self._add(fault, event.mark, inner, event.text)
                 inner = (*loc, f"{key} (again)")  # the first one keeps its place
             nodes.append(self._node(next(self._events), inner, event.mark))
-            values.setdefault(key, nodes[-1].value)
+            if key is not None:
+                values.setdefault(key, nodes[-1].value)
         return _combined(values, nodes)
 
-    def _key(self, event: Event, loc: Loc) -> str:
-        """The key as text; a whole number is taken by its digits."""
+    def _key(self, event: Event, loc: Loc) -> str | None:
+        """The key as text, a whole number by its digits; None where it cannot be a key."""
         meaning = resolve(event.text) if event.plain else event.text
         if event.kind != "scalar":
             self._node(event, (*loc, "?"))
@@ -149,7 +150,9 @@ class _Composer:
             self._add(_MERGE_KEY, event.mark, loc, event.text)
         elif meaning is None or isinstance(meaning, (bool, float, UnclearNumber)):
             self._add(_KEY, event.mark, loc, event.text or "nothing")
-        return event.text
+        else:
+            return event.text
+        return None
 
     def _add(self, fault: _Fault, mark: Mark, loc: Loc, given: str) -> None:
         self.problems.append(

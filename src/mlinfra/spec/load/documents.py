@@ -8,7 +8,7 @@ from typing import Any
 from mlinfra.errors import Problem
 from mlinfra.spec.addresses import path_findings
 from mlinfra.spec.findings import Finding
-from mlinfra.spec.kinds import kinds, model_of
+from mlinfra.spec.kinds import known_kinds, model_of
 from mlinfra.spec.load.compose import Document
 from mlinfra.spec.platforms import platform_findings
 from mlinfra.spec.positions import Positions
@@ -46,9 +46,9 @@ def read(document: Document, source: Source, *, is_first: bool) -> tuple[LoadedS
     """The spec of a document, or its problems."""
     findings = list(_header(document.value, is_first=is_first))
     spec = None
-    if all(finding.what == _MISSING for finding in findings) and _kind(document.value) in kinds():
+    if _is_known(document.value):
         body = {key: value for key, value in document.value.items() if key not in {"version", "kind"}}
-        spec, faults = model_of(_kind(document.value)).attempt(body)
+        spec, faults = model_of(document.value["kind"]).attempt(body)
         findings += faults
     if spec is not None:
         findings += path_findings(spec.local_paths(), source.base, source.project)
@@ -58,12 +58,14 @@ def read(document: Document, source: Source, *, is_first: bool) -> tuple[LoadedS
     return LoadedSpec(spec, source.file, source.base, document.positions), []
 
 
-_MISSING = "missing"
+def _is_known(value: Any) -> bool:
+    """Whether the document is of a kind and version that can be examined."""
+    return isinstance(value, dict) and _has_version(value) and value.get("kind") in list(known_kinds())
 
 
-def _kind(value: Any) -> str:
-    kind = value.get("kind") if isinstance(value, dict) else None
-    return kind if isinstance(kind, str) else ""
+def _has_version(value: dict[str, Any]) -> bool:
+    version = value.get("version", VERSION)
+    return version == VERSION and not isinstance(version, bool)
 
 
 def _header(value: Any, *, is_first: bool) -> Iterator[Finding]:
@@ -75,14 +77,14 @@ def _header(value: Any, *, is_first: bool) -> Iterator[Finding]:
     if "version" not in value:
         if is_first:
             todo = f"begin the file with `version: {VERSION}`"
-            yield Finding(("version",), _MISSING, str(VERSION), todo)
-    elif value["version"] is True or value["version"] != VERSION:
+            yield Finding(("version",), "missing", str(VERSION), todo)
+    elif not _has_version(value):
         what = "another version of the spec format"
         todo = f"write `version: {VERSION}`, or use the kit that the file was written for"
         yield Finding(("version",), what, str(VERSION), todo, value["version"], has_value=True)
-    known = ", ".join(kinds())
+    known = ", ".join(known_kinds())
     if "kind" not in value:
-        yield Finding(("kind",), _MISSING, known, "say what the document describes: `kind: job`")
-    elif _kind(value) not in kinds():
-        todo = advise(value["kind"], kinds(), "write one of the allowed kinds")
+        yield Finding(("kind",), "missing", known, "say what the document describes: `kind: job`")
+    elif value["kind"] not in list(known_kinds()):
+        todo = advise(value["kind"], known_kinds(), "write one of the allowed kinds")
         yield Finding(("kind",), "unknown kind", known, todo, value["kind"], has_value=True)

@@ -7,7 +7,6 @@ from typing import Any, Final, Literal, NamedTuple
 from mlinfra.errors import Problem
 from mlinfra.spec.positions import Mark
 
-
 Kind = Literal["document", "scalar", "alias", "list", "map", "end"]
 
 _KINDS: Final[dict[str, Kind]] = {

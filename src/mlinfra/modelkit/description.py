@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _HEAD = 4096
+_CODE = "predict.py"  # the entry of a folder of Python files; beside a model file, code does not count
 _PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _COMPRESSED = (b"\x78", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x5d\x00\x00", b"\x04\x22\x4d\x18")  # as joblib does
 _TRAINED_WITH = re.compile(rb"_sklearn_version.{0,6}?\x8c.(\d+\.\d+\.\d+[a-z0-9.]*)", re.DOTALL)
@@ -71,7 +72,7 @@ def _describe_file(path: Path) -> Manifest:
 def _describe_folder(folder: Path) -> Manifest:
     formats = {name: model_format(path) for name, path in package_files(folder).items()}
     models = [name for name, found in formats.items() if found and found != "python"]
-    models = models or [name for name, found in formats.items() if found]  # code may lie beside a model file
+    models = models or [name for name in formats if name == _CODE] or [name for name, found in formats.items() if found]
     if len(models) != 1:
         given = ", ".join(models) or "no model file"
         todo = "save it with mlinfra.save_model, or name the file"

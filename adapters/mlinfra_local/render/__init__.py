@@ -1,0 +1,1 @@
+"""Specs and environments to requests of the host. Pure: reads no file, starts nothing."""

@@ -1,0 +1,73 @@
+"""Where an endpoint's capture records lie, and reading them: one JSON object a line, below a folder for each hour."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from mlinfra.engine.patience import patiently
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import date
+    from pathlib import Path
+
+    from mlinfra.contract.store import Store
+    from mlinfra.engine.session import Session
+
+STORE = "captures"  # the environment's store for them, where it has one of its own
+_SUFFIX = ".jsonl"
+
+
+def capture_uri(session: Session, endpoint: str) -> str:
+    """The address below which an endpoint's servers put their records."""
+    return _store(session).uri(_prefix(endpoint))
+
+
+def captured(session: Session, endpoint: str, *, since: date | None = None) -> Iterator[dict[str, Any] | None]:
+    """An endpoint's records from the store, the oldest first; None for a line that cannot be read."""
+    store = _store(session)
+    keys = patiently(session, lambda: [info.key for info in store.list(f"{_prefix(endpoint)}/")])
+    for key in keys:
+        if key.endswith(_SUFFIX) and _is_recent(key, since):
+            content = patiently(session, partial(store.get, key))
+            yield from _records(content.splitlines(keepends=True))
+
+
+def captured_locally(source: Path, *, since: date | None = None) -> Iterator[dict[str, Any] | None]:
+    """The records of a file, or of all files below a folder."""
+    files = [source] if source.is_file() else sorted(source.rglob(f"*{_SUFFIX}"))
+    for path in files:
+        if _is_recent(path.as_posix(), since):
+            with path.open("rb") as lines:
+                yield from _records(lines)
+
+
+def _records(lines: Iterable[bytes]) -> Iterator[dict[str, Any] | None]:
+    """The objects on whole lines; a crash may have cut the last one short, which is no fault."""
+    for line in lines:
+        if line.endswith(b"\n"):
+            yield _record(line)
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _is_recent(path: str, since: date | None) -> bool:
+    """By the day that the path says; a path without one may hold anything."""
+    day = next((part.removeprefix("date=") for part in path.split("/") if part.startswith("date=")), None)
+    return since is None or day is None or day >= since.isoformat()
+
+
+def _store(session: Session) -> Store:
+    return session.client.store(STORE) if STORE in session.environment.stores else session.client.store()
+
+
+def _prefix(endpoint: str) -> str:
+    return f"captures/{endpoint}"
