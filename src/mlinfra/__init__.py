@@ -6,4 +6,31 @@ code bundle and runs beside a user's training script.
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlinfra.api import environment
+    from mlinfra.modelkit import save_model
+    from mlinfra.runner.metrics import log_metric
+    from mlinfra.spec import EndpointSpec, JobSpec, ModelSpec
+
 __version__ = "0.1.0"
+__all__ = ["EndpointSpec", "JobSpec", "ModelSpec", "__version__", "environment", "log_metric", "save_model"]
+
+_HOMES = {
+    "EndpointSpec": "mlinfra.spec",
+    "JobSpec": "mlinfra.spec",
+    "ModelSpec": "mlinfra.spec",
+    "log_metric": "mlinfra.runner.metrics",
+    "save_model": "mlinfra.modelkit",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the module that holds `name`."""
+    if name == "environment":  # the room of that name is another thing: the models of environments
+        return import_module("mlinfra.api").environment
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

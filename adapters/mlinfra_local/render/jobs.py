@@ -109,11 +109,12 @@ def _create_job(run: JobRun, environment: Environment, name: str) -> Document:
         "stop_grace": STOP_GRACE,
         "retries": {"infrastructure": spec.retries.infrastructure, "user": 0},  # the runner does the user's own
         "collect": [
-            *(
-                _collect(f"{outputs}/{output}", store_key(environment, BUCKET, artefact.uri))
-                for output, artefact in run.outputs.items()
-            ),
-            {"folder": None, "bucket": BUCKET, "prefix": store_key(environment, BUCKET, run.result.uri)},
+            {
+                "folder": f"{outputs}/{output}",
+                "bucket": BUCKET,
+                "prefix": store_key(environment, BUCKET, artefact.uri),
+            }
+            for output, artefact in run.outputs.items()
         ],
     }
     if spec.resources.memory:
@@ -139,10 +140,6 @@ def _input(artefact: Artefact) -> Document:
     """The runner copies it, so that a script which writes into its input harms nobody, and compares a file's digest."""
     digest = {"digest": artefact.digest} if artefact.digest and not artefact.is_folder else {}
     return {"uri": artefact.uri, **digest}
-
-
-def _collect(folder: str, prefix: str) -> Document:
-    return {"folder": folder, "bucket": BUCKET, "prefix": prefix}
 
 
 def _interpreter(run: JobRun) -> Document:

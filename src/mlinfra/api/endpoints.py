@@ -77,9 +77,7 @@ class Endpoint:
 
     def invoke(self, body: bytes, *, content_type: str = JSON, deployment: str | None = None) -> Invocation:
         """The server's answer to a body of one's own."""
-        return endpoints.invoke(
-            self.session, self.name, body=body, content_type=content_type, deployment=deployment
-        )
+        return endpoints.invoke(self.session, self.name, body=body, content_type=content_type, deployment=deployment)
 
     def replay(
         self,
@@ -91,9 +89,7 @@ class Endpoint:
     ) -> Replay:
         """Ask again what was captured, and compare the answers bit for bit. Changes nothing."""
         place = Path(source) if source is not None else None
-        return replaying.replay(
-            self.session, self.name, source=place, deployment=deployment, since=since, limit=limit
-        )
+        return replaying.replay(self.session, self.name, source=place, deployment=deployment, since=since, limit=limit)
 
     def logs(self, *, deployment: str | None = None, follow: bool = False) -> Iterator[LogLine]:
         """What its servers print; with `follow` until the caller stops."""

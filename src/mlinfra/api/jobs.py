@@ -154,9 +154,7 @@ class Jobs:
         job_spec, base = sources.only_job()
         environment, adapter, folders = self._session.environment, self._session.adapter, self._session.folders
         wanted = settle(job_spec, environment, set)
-        prepared = prepare(
-            wanted, base, environment, adapter, folders, models=sources.models, occasion=new or ""
-        )
+        prepared = prepare(wanted, base, environment, adapter, folders, models=sources.models, occasion=new or "")
         found = submit(self._session, prepared)
         job = Job(self._session, found.job, reused=found.reused, due=found.follow_ups)
         return job.wait() if wait else job

@@ -183,7 +183,7 @@ class Models:
         return Version(self._session, version)
 
     def get(self, reference: str) -> Version:
-        """The version that `name:3`, `name@alias`, `name@sha256:…`, a handle, or the name of a model with one version names.
+        """The version that `name:3`, `name@alias`, `name@sha256:…`, a handle, or the name of a one-version model means.
 
         Raises:
             NotFound: there is no such version.

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlinfra.api.jobs import Job
     from mlinfra.api.models import Version
+    from mlinfra.contract.endpoints import DeploymentObservation, EndpointObservation
     from mlinfra.contract.jobs import Artefact, LogLine
     from mlinfra.contract.models import VersionObservation
     from mlinfra.contract.runs import MetricPoint
     from mlinfra.contract.store import ObjectInfo
     from mlinfra.engine.approval import Decision
     from mlinfra.engine.audit import Entry
+    from mlinfra.engine.endpoint_work import Outcome
+    from mlinfra.engine.endpoints import Shown as ShownEndpoint
     from mlinfra.engine.evaluations import Evaluation
     from mlinfra.engine.followups import Followed
     from mlinfra.engine.models import Shown
+    from mlinfra.engine.replay import Replay
 
 
 def job(subject: Job) -> dict[str, Any]:
@@ -153,4 +157,73 @@ def _version(observed: VersionObservation, handle: str) -> dict[str, Any]:
         "metrics": dict(observed.metrics),
         "lineage": dict(observed.lineage),
         "tags": dict(observed.tags),
+    }
+
+
+def endpoint(observed: EndpointObservation, handle: str) -> dict[str, Any]:
+    """An endpoint as the platform tells it."""
+    return {
+        "handle": handle,
+        "name": observed.name,
+        "physical_name": observed.physical_name,
+        "state": observed.state.value,
+        "reason": observed.reason,
+        "detail": observed.detail,
+        "url": observed.url,
+        "traffic": observed.traffic,
+        "deployments": [_deployment(each) for each in observed.deployments],
+        "created": observed.created,
+        "expires": observed.expires,
+        "owned_by_stack": observed.owned_by_stack,
+        "tags": dict(observed.tags),
+    }
+
+
+def known_endpoint(subject: ShownEndpoint) -> dict[str, Any]:
+    """An endpoint with its rollout and how to call it."""
+    rollout = subject.book.under_way
+    return {
+        **endpoint(subject.endpoint, subject.handle),
+        "rollout": rollout.as_document() if rollout else None,
+        "serves": subject.book.current.title if subject.book.current else None,
+        "previous": [release.title for release in subject.book.previous],
+        "console": subject.console_url,
+        "calls": {"curl": subject.snippets.curl, "python": subject.snippets.python},
+    }
+
+
+def outcome(subject: Outcome, environment: str) -> dict[str, Any]:
+    """What a verb did to an endpoint, and the endpoint after it."""
+    there = subject.endpoint
+    return {
+        "change": subject.change.value,
+        "watched_by": subject.watched_by,
+        "endpoint": endpoint(there, f"{environment}/endpoint/{there.name}") if there else None,
+        "rollout": subject.rollout.as_document() if subject.rollout else None,
+    }
+
+
+def replay(subject: Replay) -> dict[str, Any]:
+    """What came of a replay."""
+    return {
+        "asked": subject.asked,
+        "same": subject.same,
+        "different": subject.different,
+        "passed_over": dict(subject.passed_over),
+        "differences": [vars(each) for each in subject.differences],
+    }
+
+
+def _deployment(subject: DeploymentObservation) -> dict[str, Any]:
+    return {
+        "name": subject.name,
+        "state": subject.state.value,
+        "reason": subject.reason,
+        "traffic": subject.traffic,
+        "replicas": subject.replicas,
+        "ready_replicas": subject.ready_replicas,
+        "model": subject.model,
+        "version": subject.version,
+        "digest": subject.digest,
+        "created": subject.created,
     }

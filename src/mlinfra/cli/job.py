@@ -10,7 +10,7 @@ import click
 from mlinfra.cli import documents
 from mlinfra.cli.commands import Family, destructive, verb
 from mlinfra.cli.output import Table, ago, facts
-from mlinfra.cli.parameters import file_argument, pairs, set_option
+from mlinfra.cli.parameters import file_argument, pairs, print_lines, set_option
 from mlinfra.engine.jobs import raise_for_state
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from mlinfra.api.jobs import Job
     from mlinfra.cli.context import Invocation
-    from mlinfra.contract.jobs import LogLine
     from mlinfra.engine.followups import Followed
 
 
@@ -37,7 +36,7 @@ def job() -> None:
 @click.option("--new", metavar="NAME", help="Run the same work again, as a repetition of this name.")
 @set_option
 def submit(
-    invocation: Invocation, file: Path, *, wait: bool, follow: bool, new: str | None, settings: dict[str, object]
+    invocation: Invocation, file: Path, *, wait: bool, follow: bool, new: str | None, settings: tuple[str, ...]
 ) -> None:
     """Start a job.
 
@@ -95,7 +94,7 @@ def show(invocation: Invocation, reference: str) -> None:
 def logs(invocation: Invocation, reference: str, *, follow: bool) -> None:
     """Print what a job printed."""
     with invocation.connect() as environment:
-        _print_lines(invocation, environment.jobs.get(reference).logs(follow=follow))
+        print_lines(invocation, environment.jobs.get(reference).logs(follow=follow))
 
 
 @verb(job, "wait", example="mlinfra job wait 3f9a2c 77d01e")
@@ -197,7 +196,7 @@ def _tell_submission(invocation: Invocation, subject: Job) -> None:
 
 def _wait(invocation: Invocation, subject: Job, *, follow: bool) -> None:
     if follow:
-        _print_lines(invocation, subject.logs(follow=True))
+        print_lines(invocation, subject.logs(follow=True))
     subject.wait(check=False)
     _tell_followed(invocation, subject.followed)
 
@@ -214,15 +213,6 @@ def _judge(subject: Job) -> None:
         JobFailed: any other end.
     """
     raise_for_state(subject.observed)
-
-
-def _print_lines(invocation: Invocation, lines: Iterable[LogLine]) -> None:
-    """The text alone, as it comes; for machines all of it in the document at the end."""
-    if invocation.as_json:
-        invocation.show({"lines": [documents.line(each) for each in lines]})
-        return
-    for each in lines:
-        click.echo(each.text)
 
 
 def _overview(subject: Job, *, console: str = "") -> Table:

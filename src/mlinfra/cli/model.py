@@ -40,7 +40,7 @@ def model() -> None:
 @click.option("--output-name", metavar="NAME", default="model", help="Which of the job's outputs.")
 @click.option("--tag", "tags", multiple=True, callback=pairs, metavar="KEY=VALUE", help="A tag for the version.")
 def register(
-    invocation: Invocation, name: str, path: Path | None, job: str | None, output_name: str, tags: dict[str, str]
+    invocation: Invocation, name: str, path: Path | None, *, job: str | None, output_name: str, tags: dict[str, str]
 ) -> None:
     """Register a model package, or another tool's model file or folder.
 
@@ -67,7 +67,14 @@ def list_(invocation: Invocation, name: str | None) -> None:
             return
         found = list(environment.models.versions(name))
     rows = [
-        (each.name, each.aliases, each.observed.stage, each.observed.metrics, ago(each.observed.created), each.digest[:19])
+        (
+            each.name,
+            each.aliases,
+            each.observed.stage,
+            each.observed.metrics,
+            ago(each.observed.created),
+            each.digest[:19],
+        )
         for each in found
     ]
     invocation.show(
@@ -140,6 +147,7 @@ def approve(invocation: Invocation, reference: str, note: str, *, reject: bool) 
 def evaluate(
     invocation: Invocation,
     reference: str,
+    *,
     data: Path | None,
     label: str | None,
     task: str | None,
@@ -205,7 +213,9 @@ def download(invocation: Invocation, reference: str, target: Path) -> None:
 
 @verb(model, "delete", example="mlinfra model delete credit-risk:1 --yes")
 @click.argument("reference", metavar=_VERSION)
-@click.option("--all", "everything", is_flag=True, show_default=False, help="All versions; VERSION is the model's name.")
+@click.option(
+    "--all", "everything", is_flag=True, show_default=False, help="All versions; VERSION is the model's name."
+)
 @click.option("--force", is_flag=True, show_default=False, help="Also what an alias points at or an endpoint serves.")
 @destructive
 def delete(

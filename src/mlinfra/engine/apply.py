@@ -11,7 +11,7 @@ from mlinfra.engine.deploy import deploy
 from mlinfra.engine.prepare import prepare
 from mlinfra.engine.sources import read, settle
 from mlinfra.engine.submit import submit
-from mlinfra.engine.versions import resolve, versions
+from mlinfra.engine.versions import resolve
 from mlinfra.engine.watchers import watcher_of
 from mlinfra.errors import CapabilityError, NotFound
 
@@ -123,7 +123,5 @@ def _give_first_aliases(session: Session, spec: EndpointSpec, registered: Mappin
         try:
             resolve(session, str(wanted))
         except NotFound:
-            if any(wanted.alias in each.aliases for each in versions(session, wanted.name)):
-                raise
             session.say(f"no version of {wanted.name} was {wanted.alias} yet")
             marks.alias(session, registered[wanted.name].name, wanted.alias)

@@ -69,6 +69,7 @@ def approve(session: Session, reference: str, *, decision: Approval = Approval.A
         allowed = f"{' or '.join(_DECISIONS)}, with a note of at most {_LONGEST_NOTE:,} characters"
         raise UsageError("not a decision", given=decision, allowed=allowed)
     version = resolve(session, reference)
+    _refuse_unknown_bytes(version)
     earlier = decisions(session, version)
     caller = session.caller
     if earlier and (earlier[-1].approver, earlier[-1].decision, earlier[-1].note) == (caller.principal, decision, note):
@@ -90,6 +91,8 @@ def decisions(session: Session, version: VersionObservation) -> list[Decision]:
     Raises:
         IntegrityError: a record is not readable, or does not fit its name.
     """
+    if not version.digest:
+        return []
     prefix = f"{_folder(version)}{version.model}-"
     keys = patiently(session, lambda: records.names(session, prefix))
     found = [_read(session, key) for key in keys if is_about(key, version.model)]
@@ -106,7 +109,9 @@ def standing(session: Session, version: VersionObservation) -> Standing:
     since = [index for index, each in enumerate(taken) if each.decision is Approval.REJECTED]
     newest = taken[since[-1] + 1 :] if since else taken
     others = [each for each in newest if not _same(each.approver, registrants)]
-    if not registrants:
+    if not version.digest:
+        approved, reason = False, "registered by another tool, so that nobody knows its bytes"
+    elif not registrants:
         approved, reason = False, "nobody knows who registered it, so nobody can be said to be another"
     elif others:
         approved, reason = True, f"approved by {others[-1].approver}"
@@ -230,11 +235,14 @@ def _same(approver: str, registrants: Sequence[str]) -> bool:
     return approver.casefold() in {name.casefold() for name in registrants}
 
 
-def _folder(version: VersionObservation) -> str:
+def _refuse_unknown_bytes(version: VersionObservation) -> None:
     if not version.digest:
         raise UsageError(
             f"{version.name} was registered by another tool; without a digest nobody can say what is approved",
             given=version.native_id,
             todo="register its model file with `mlinfra model register`",
         )
+
+
+def _folder(version: VersionObservation) -> str:
     return f"{records.APPROVALS}/{version.digest.removeprefix('sha256:')}/"

@@ -13,6 +13,7 @@ import tempfile
 import uuid
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlinfra.contract.requests import Document, Request
-    from mlinfra.contract.store import Store
     from mlinfra.engine.folders import Folders
     from mlinfra.engine.session import Session
     from mlinfra.environment import Environment
@@ -135,12 +135,10 @@ def _platform(session: Session) -> Iterator[Check]:
         return
     who = session.caller.principal
     for name in session.environment.stores or ("artefacts",):
-        yield _attempt(
-            f"store {name}", lambda name=name: _store(session.client.store(name)), who, "read, write, delete"
-        )
+        yield _attempt(f"store {name}", partial(_store, session, name), who, "read, write, delete")
     for name, request in _readings(session).items():
         permission = f"{request.service}:{request.operation}"
-        yield _attempt(name, lambda request=request: _read(session, request), who, permission)
+        yield _attempt(name, partial(_read, session, request), who, permission)
     yield from _others(session)
     if isinstance(session.client, Examining):
         for document in session.client.examine():
@@ -215,7 +213,8 @@ def _caller(session: Session) -> str:
     return f"{session.caller.principal} in {session.caller.account or 'this machine'}"
 
 
-def _store(store: Store) -> str:
+def _store(session: Session, name: str) -> str:
+    store = session.client.store(name)
     key = f"kit/doctor/{uuid.uuid4().hex}"
     content = key.encode()
     store.put(key, content)

@@ -6,17 +6,15 @@ The kit acts while a command runs. So what is due is written down at submit, and
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlinfra.contract.states import JobState
+from mlinfra.engine.effects import read_all
 from mlinfra.engine.journal import FollowUp
 from mlinfra.engine.models import register_from_store
-from mlinfra.engine.submissions import REGISTER, RESULT, RETRY, Submitted, load, output_prefix, start
+from mlinfra.engine.submissions import REGISTER, RETRY, Submitted, load, output_prefix, start
 from mlinfra.engine.track import attempts
-from mlinfra.errors import IntegrityError, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,26 +60,10 @@ def follow_up_all(session: Session) -> list[Followed]:
 
 
 def metrics_of(session: Session, job: JobObservation) -> dict[str, float]:
-    """The last value of each metric: as the platform tells, else as the runner left it in the store.
-
-    Raises:
-        IntegrityError: the runner's file is not readable.
-    """
-    if job.metrics or not job.id:
-        return dict(job.metrics)
-    store = session.client.store()
-    key = f"{output_prefix(job.id, job.attempt)}/{RESULT}/metrics.json"
-    try:
-        return {point["name"]: _number(point["value"]) for point in json.loads(store.get(key))}
-    except NotFound:
-        return {}
-    except (ValueError, KeyError, TypeError) as exc:
-        raise IntegrityError("the job's metrics are not readable", given=store.uri(key)) from exc
-
-
-def _number(value: float | None) -> float:
-    """JSON has no word for what is not finite; the runner writes null."""
-    return math.nan if value is None else float(value)
+    """The last value of each metric that the job logged."""
+    replies = read_all(session, session.adapter.runs.metrics(job, session.environment))
+    points = session.adapter.observe.metrics(replies, session.environment)
+    return {**job.metrics, **{point.name: point.value for point in points}}
 
 
 def unmet(submitted: Submitted, metrics: Mapping[str, float]) -> list[str]:

@@ -14,6 +14,7 @@ from mlinfra.contract.steps import Done, Failed, Send, Step, Wait
 from mlinfra.engine import audit
 from mlinfra.engine.effects import VISIBILITY
 from mlinfra.engine.lease import lease
+from mlinfra.engine.patience import patiently
 from mlinfra.engine.reconcile import reconcile
 from mlinfra.engine.references import check_alias, check_model
 from mlinfra.engine.versions import forget_move, parse, resolve, versions, write_move
@@ -117,7 +118,7 @@ def mark(
     sent: list[float] = []
 
     def observe() -> list[VersionObservation]:
-        held.renew()
+        patiently(session, held.renew)
         return list(versions(session, version.model))
 
     def next_step(everything: list[VersionObservation]) -> Step:
@@ -147,7 +148,7 @@ def alone(session: Session, model: str) -> Iterator[Lease]:
     with ExitStack() as stack:
         while True:
             try:
-                held = stack.enter_context(lease(session, f"models/{model}"))
+                held = patiently(session, lambda: stack.enter_context(lease(session, f"models/{model}")))
             except Conflict as exc:
                 if session.clock.monotonic() > ends:
                     raise

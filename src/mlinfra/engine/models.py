@@ -10,12 +10,14 @@ from mlinfra.contract.models import Registration
 from mlinfra.contract.steps import Send, Step, Wait
 from mlinfra.engine import audit
 from mlinfra.engine.approval import standing
+from mlinfra.engine.claims import LIFETIME
 from mlinfra.engine.effects import LOOKUP_PAUSE, VISIBILITY, read_all
 from mlinfra.engine.evaluations import evaluations
 from mlinfra.engine.fetching import scratch
 from mlinfra.engine.marks import alone
 from mlinfra.engine.packages import fetch_package, local_package, package_of, send_package, stored_package
 from mlinfra.engine.parallel import each
+from mlinfra.engine.patience import patiently
 from mlinfra.engine.reconcile import reconcile
 from mlinfra.engine.references import check_model
 from mlinfra.engine.transfer import doubt, download_tree
@@ -213,7 +215,7 @@ def _reconcile(session: Session, held: Lease, registration: Registration) -> tup
     sent_at = 0.0
 
     def observe() -> dict[str, Document | None]:
-        held.renew()
+        patiently(session, held.renew)
         return read_all(session, renderer.observe(registration, environment))
 
     def next_step(replies: dict[str, Document | None]) -> Step:
@@ -221,7 +223,8 @@ def _reconcile(session: Session, held: Lease, registration: Registration) -> tup
         step = renderer.next_step(registration, replies, environment)
         if not isinstance(step, Send):
             return step
-        if step.requests == requests and clock.monotonic() - sent_at < VISIBILITY:
+        window = VISIBILITY if all(each.repeatable for each in step.requests) else LIFETIME
+        if step.requests == requests and clock.monotonic() - sent_at < window:
             return Wait(f"the registry to show the new version of {registration.model}", LOOKUP_PAUSE)
         requests, sent_at = step.requests, clock.monotonic()
         return step

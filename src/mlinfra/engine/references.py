@@ -6,19 +6,23 @@ import re
 from dataclasses import dataclass
 
 from mlinfra.errors import UsageError
-from mlinfra.spec.names import NAME_PATTERN
+from mlinfra.spec.limits import NAME_LENGTH
+from mlinfra.spec.names import NAME_PATTERN, WORDS_PATTERN
 
 SHORTEST_DIGEST = 12  # hex digits that name a version beyond doubt
-ALIAS_PATTERN = r"(?=.{2,32}$)[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
+ALIAS_PATTERN = rf"(?=.{{2,{NAME_LENGTH}}}$){WORDS_PATTERN}"
 RESERVED = ("latest", "default")  # Azure ML and Vertex AI keep these by themselves, and not for the same version
-_VERSION = re.compile(r"[0-9]{1,18}")
-_DIGEST = re.compile(rf"(?:sha256:)?([0-9a-f]{{{SHORTEST_DIGEST},64}})")
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
+_DIGEST = re.compile(rf"sha256:([0-9a-f]{{{SHORTEST_DIGEST},64}})")
 _FORMS = "name:3, name@alias, name@sha256:<at least 12 digits>, or name alone where it has one version"
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A model, and at most one of: a version, an alias, the first hex digits of a digest."""
+    """A model, and at most one of: a version, an alias, the first hex digits of a digest.
+
+    On the command line more may be left out than in a spec, whose references must mean one version for ever.
+    """
 
     model: str
     version: str = ""
@@ -43,7 +47,7 @@ class Reference:
             model = check_model(model, given=text)
             if digest := _DIGEST.fullmatch(tail):
                 return cls(model, digest=digest[1])
-            if tail.startswith("sha256:") or not re.fullmatch(ALIAS_PATTERN, tail):
+            if not re.fullmatch(ALIAS_PATTERN, tail):
                 raise _wrong(text)
             return cls(model, alias=tail)
         model, colon, version = text.partition(":")
@@ -79,7 +83,7 @@ def check_alias(name: str) -> str:
             given=name,
             todo="choose another, such as champion",
         )
-    if not re.fullmatch(ALIAS_PATTERN, name) or _DIGEST.fullmatch(name):
+    if not re.fullmatch(ALIAS_PATTERN, name):
         raise UsageError(
             "not an alias",
             given=name,

@@ -98,9 +98,14 @@ class Rollout:
             return self.policy.steps[self.index]
         return 0
 
+    @property
+    def way(self) -> str:
+        """From which release to which, in words."""
+        return f"{self.old.title if self.old else 'nothing'} -> {self.new.title}"
+
     def describe(self) -> str:
         """Where it stands, in words."""
-        return f"{self.old.title if self.old else 'nothing'} -> {self.new.title}, {self.phase} at {self.percent} %"
+        return f"{self.way}, {self.phase} at {self.percent} %"
 
     def as_document(self) -> Document:
         """The record in the store."""
@@ -149,7 +154,7 @@ def begin(
     """A rollout at its start. `guarded` leaves the steps and the watching to the platform."""
     phase = Phase.GUARDED if guarded else Phase.PREPARING
     first = Rollout(old, new, policy, phase=phase, since=now, begun=now, who=who, reverses=reverses)
-    return _noted(first, now, "began", first.describe())
+    return _noted(first, now, "began", first.way)
 
 
 def goal(rollout: Rollout) -> Release | None:
@@ -188,7 +193,7 @@ def arrived(rollout: Rollout, now: datetime) -> Rollout:
 def probed(rollout: Rollout, now: datetime, answer: str) -> Rollout:
     """Every newcomer answered the model's own example, or could not be asked; `answer` says which."""
     after = Phase.SHIFTING if rollout.old else Phase.FINISHING
-    return _noted(_entered(rollout, after, now), now, "probed", answer)
+    return _entered(_noted(rollout, now, "probed", answer), after, now)
 
 
 def measured(rollout: Rollout, verdict: Verdict, figures: Document, now: datetime) -> Rollout:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlinfra.contract.endpoints import EndpointDesired
 from mlinfra.contract.jobs import ID_TAG
-from mlinfra.contract.steps import Done, Failed, Step, Wait
+from mlinfra.contract.steps import Done, Failed, Send, Step, Wait
 from mlinfra.engine import traffic
 from mlinfra.engine.effects import read_all
 from mlinfra.engine.identity import ID_DIGITS, digest
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 DEADLINE = 7200.0  # seconds for one shape
 LONGEST_PAUSE = TTL / 3  # so that the lease is renewed in time
-_LAG = 5.0  # seconds between looks at a change that was acknowledged and does not show yet
+_LAG = 2.0  # seconds between looks at a change that was acknowledged and does not show yet
+_SEND_AGAIN_AFTER = 15.0  # seconds; what did not show for so long may not have had its effect
 
 
 def observe(session: Session, name: str) -> EndpointObservation | None:
@@ -77,24 +78,42 @@ def shape(
         DeploymentFailed: the platform says that it cannot get there, or it was given up.
         Unavailable: it did not get there within the deadline.
     """
-    seen: list[EndpointObservation | None] = [None]
-    ends = None if give_up_after is None else session.clock.monotonic() + give_up_after
+    steps = _Steps(session, desired, give_up_after)
 
     def look() -> EndpointObservation | None:
         between()
-        seen[0] = observe(session, desired.name)
-        return seen[0]
+        steps.observed = observe(session, desired.name)
+        return steps.observed
 
-    def step(observed: EndpointObservation | None) -> Step:
-        wanted = _next_step(session, desired, observed)
-        if not isinstance(wanted, Wait):
-            return wanted
-        if ends is not None and session.clock.monotonic() >= ends:
-            return Failed(f"gave up waiting for {wanted.until} after {give_up_after:.0f} s")
-        return replace(wanted, poll_after=min(wanted.poll_after, LONGEST_PAUSE))
+    reconcile(session, f"endpoint/{desired.name}", look, steps.next, deadline=deadline)
+    return steps.observed
 
-    reconcile(session, f"endpoint/{desired.name}", look, step, deadline=deadline)
-    return seen[0]
+
+class _Steps:
+    """The adapter's steps, with the patience that a pure function cannot have."""
+
+    def __init__(self, session: Session, desired: EndpointDesired, give_up_after: float | None) -> None:
+        self._session = session
+        self._desired = desired
+        self._limit = give_up_after
+        self._began = session.clock.monotonic()
+        self._sent: tuple[Send, float] | None = None
+        self.observed: EndpointObservation | None = None
+
+    def next(self, observed: EndpointObservation | None) -> Step:
+        """What to do now: wait where the adapter would send the same thing again because reads lag, or give up."""
+        now = self._session.clock.monotonic()
+        step = _next_step(self._session, self._desired, observed)
+        if isinstance(step, Send):
+            if self._sent is None or self._sent[0] != step or now - self._sent[1] >= _SEND_AGAIN_AFTER:
+                self._sent = (step, now)
+                return step
+            step = Wait("what was sent to show", _LAG)
+        if isinstance(step, Wait):
+            if self._limit is not None and now - self._began >= self._limit:
+                return Failed(f"gave up waiting for {step.until} after {self._limit:.0f} s")
+            return replace(step, poll_after=min(step.poll_after, LONGEST_PAUSE))
+        return step
 
 
 def _next_step(session: Session, desired: EndpointDesired, observed: EndpointObservation | None) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from mlinfra.errors import UsageError
 from mlinfra.spec import load, merge, with_settings
@@ -37,17 +37,17 @@ class Sources:
     @property
     def jobs(self) -> list[tuple[JobSpec, Path]]:
         """The jobs and their folders."""
-        return [(each.spec, each.base) for each in self.all if each.spec.kind == "job"]  # type: ignore[misc]  by kind
+        return [(cast("JobSpec", each.spec), each.base) for each in self.all if each.spec.kind == "job"]
 
     @property
     def models(self) -> dict[str, ModelSpec]:
         """The models by name."""
-        return {each.spec.name: each.spec for each in self.all if each.spec.kind == "model"}  # type: ignore[misc]  by kind
+        return {each.spec.name: cast("ModelSpec", each.spec) for each in self.all if each.spec.kind == "model"}
 
     @property
     def endpoints(self) -> list[EndpointSpec]:
         """The endpoints."""
-        return [each.spec for each in self.all if each.spec.kind == "endpoint"]  # type: ignore[misc]  by kind
+        return [cast("EndpointSpec", each.spec) for each in self.all if each.spec.kind == "endpoint"]
 
     def only_job(self) -> tuple[JobSpec, Path]:
         """The job, where there is one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from mlinfra.modelkit.staging import copy_into, publish, staged
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+DECLARED_SCHEMAS = "MLINFRA_SCHEMAS"  # folder -> schema, as JSON; set by the runner
 _KEPT = 5  # example rows that travel with the model, for readiness to ask again
 _PROBED = 1000  # example rows on which sealing is proved
 
@@ -41,7 +43,8 @@ def save_model(
     `model` is an estimator, or the path of a file or folder that another tool saved, which is taken as it is
     and never unpickled. `example` is a data frame, an array or a list of rows like those to come, best the
     training rows: types and baseline are read from it, and its first rows stay in the package as the question
-    that a server answers before it is ready. Without `schema` the types found are declared, ranges are not.
+    that a server answers before it is ready. Without `schema` the one that
+    the job's spec declares holds, else the types found are declared, ranges are not.
     `method` is predict or predict_proba. `requirements` replace the pinned versions found here.
 
     Safe to repeat: the same model at the same path changes nothing, another one is a Conflict. Whoever reads
@@ -49,8 +52,9 @@ def save_model(
     """
     if method is not None and method not in METHODS:
         raise SpecError("unknown method", given=method, allowed=", ".join(METHODS))
-    declared = schema if isinstance(schema, Schema) or schema is None else Schema.from_document(schema)
     target = Path(path)
+    schema = _declared_for(target) if schema is None else schema
+    declared = schema if isinstance(schema, Schema) or schema is None else Schema.from_document(schema)
     _refuse_foreign(target)
     with staged(target) as stage:
         write = _package_file if isinstance(model, (str, os.PathLike)) else _package_estimator
@@ -128,6 +132,13 @@ def _agreed(declared: Schema | None, table: Table) -> Schema:
     if problems:
         raise InputRejected("the example breaks the declared schema", rows=problems[:10])
     return declared
+
+
+def _declared_for(target: Path) -> Mapping[str, Any] | None:
+    """The schema that the job's spec declares for the model in this folder, as the runner tells it."""
+    declared: Mapping[str, Any] = json.loads(os.environ.get(DECLARED_SCHEMAS, "{}"))
+    found = [schema for folder, schema in declared.items() if Path(folder).resolve() == target.resolve()]
+    return found[0] if found else None
 
 
 def _digests(stage: Path) -> dict[str, Any]:

@@ -63,6 +63,7 @@ OWN: dict[str, Value] = {
     "MLINFRA_PLATFORM": lambda run: run.manifest.platform,
     "MLINFRA_CHECKPOINT": lambda run: str(run.checkpoint),
     "MLINFRA_RESULT": lambda run: str(run.places.result),
+    "MLINFRA_SCHEMAS": lambda run: _schemas(run),  # noqa: PLW0108  defined below
     "PYTHONUNBUFFERED": lambda _run: "1",
 }
 
@@ -206,6 +207,12 @@ def _training_env(run: Run) -> dict[str, Any]:
         "output_data_dir": str(run.data),
         "output_dir": run.below("opt/ml/output"),
     }
+
+
+def _schemas(run: Run) -> str | None:
+    """Folder -> declared schema, for `save_model`; not set where no model is declared."""
+    declared = {str(run.outputs[name]): schema for name, schema in run.manifest.schemas.items() if name in run.outputs}
+    return _json(declared) if declared else None
 
 
 def _gpus() -> int:

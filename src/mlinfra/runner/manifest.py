@@ -56,6 +56,7 @@ class Manifest(NamedTuple):
     secrets: dict[str, str]  # variable -> where its value is; never the value
     env: dict[str, str]
     tracking: dict[str, str]
+    schemas: dict[str, Any]  # output -> declared schema of the model that it is to hold
     checkpoint: str | None
     result: dict[str, str]  # path, uri: where the result files go, where the platform's place will not do
     nodes: int
@@ -95,6 +96,7 @@ def parse_manifest(text: str) -> Manifest:
         secrets=take.strings("secrets"),
         env=take.strings("env"),
         tracking=take.strings("tracking"),
+        schemas=take("schemas", dict, {}),
         checkpoint=take.strings("checkpoint").get("path"),
         result=take.strings("result"),
         nodes=take("nodes", int, 1),

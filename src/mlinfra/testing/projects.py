@@ -42,7 +42,7 @@ SCRIPTS = {
             mlinfra.log_metric("loss", 1.0 / (step + 1), step)
         mlinfra.log_metric("auc", float(sys.argv[1]))
         """,
-    "copy.py": """
+    "duplicate.py": """
         import pathlib, sys
         source, target = map(pathlib.Path, sys.argv[1:])
         target.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import Self
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ class Index:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/simple/"
 
-    def __enter__(self) -> Index:
+    def __enter__(self) -> Self:
         Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         return self
 
@@ -143,6 +144,10 @@ class _Handler(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         self.asked.append(self.path)
         super().do_GET()
+
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "no-cache")
+        super().end_headers()
 
     def log_message(self, *_arguments: object) -> None:
         """Tests are quiet."""

@@ -34,7 +34,9 @@ def test_a_bundle_holds_the_code_the_runner_and_what_it_is(fill: Callable[..., P
     code = fill("code", FILES)
     packed = build_bundle(code, requirements_lock="numpy==2.0\n", cache=cache)
     assert code_in(packed) == set(FILES)
-    assert {"__main__.py", "mlinfra/__init__.py", "mlinfra/errors.py", "mlinfra/runner/main.py"} <= set(names_in(packed))
+    assert {"__main__.py", "mlinfra/__init__.py", "mlinfra/errors.py", "mlinfra/runner/main.py"} <= set(
+        names_in(packed)
+    )
     with zipfile.ZipFile(packed.path) as archive:
         about = json.loads(archive.read("mlinfra-bundle.json"))
         assert archive.read("requirements.lock") == b"numpy==2.0\n"
@@ -63,7 +65,9 @@ def test_only_the_tables_files_of_the_kit_travel(fill: Callable[..., Path], cach
     assert all(name.endswith((".py", ".json")) for name in kit)
 
 
-def test_same_content_gives_the_same_bytes_whatever_the_circumstances(fill: Callable[..., Path], tmp_path: Path) -> None:
+def test_same_content_gives_the_same_bytes_whatever_the_circumstances(
+    fill: Callable[..., Path], tmp_path: Path
+) -> None:
     first = build_bundle(fill("one", FILES), cache=tmp_path / "cache-1")
     fill("two", dict(reversed(FILES.items())))
     os.utime(tmp_path / "two/train.py", (10**9, 10**9))
@@ -189,7 +193,9 @@ def test_clutter_stays_at_home(fill: Callable[..., Path], name: str) -> None:
 
 def test_the_files_own_ignore_file_is_honoured(fill: Callable[..., Path]) -> None:
     patterns = "# comment\n*.bin\n/notebooks/\n!lib/keep.bin\n"
-    code = fill("code", {**FILES, ".mlinfraignore": patterns, "lib/keep.bin": "", "notebooks/a.py": "", "a/notebooks/b": ""})
+    code = fill(
+        "code", {**FILES, ".mlinfraignore": patterns, "lib/keep.bin": "", "notebooks/a.py": "", "a/notebooks/b": ""}
+    )
     assert set(dict(listing(code))) == {"train.py", "lib/util.py", ".mlinfraignore", "lib/keep.bin", "a/notebooks/b"}
 
 

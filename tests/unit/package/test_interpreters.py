@@ -12,7 +12,7 @@ from mlinfra.package import Lock, find_interpreter, interpreters, lock, make_env
 from mlinfra.package.installed import inspect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from conftest import Index
 
 HERE = Path(sys.executable)
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from conftest import Index
+
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -51,7 +53,11 @@ def test_what_is_installed_here_is_pinned_with_all_it_needs(write: Callable[...,
 def test_markers_extras_constraints_and_nested_files_are_followed(write: Callable[..., Path], cache: Path) -> None:
     write("pluggy<100\n", "limits.txt")
     write("click; python_version > '3'\nnot-there; python_version < '3'\n", "more.txt")
-    found = lock(write("-r more.txt\n-c limits.txt\npytest-xdist[psutil] ; extra == 'x'\npytest \\\n  >=8\n"), PYTHON, cache=cache)
+    found = lock(
+        write("-r more.txt\n-c limits.txt\npytest-xdist[psutil] ; extra == 'x'\npytest \\\n  >=8\n"),
+        PYTHON,
+        cache=cache,
+    )
     names = [package.partition("==")[0] for package in found.packages]
     assert {"click", "pytest", "pluggy"} <= set(names)
     assert "not-there" not in names
@@ -160,7 +166,7 @@ def test_without_uv_the_error_says_how_to_get_it(
             "error: No solution found\n  cause: Because a==1 and\n      b, unsatisfiable.\n",
             "No solution found Because a==1 and b, unsatisfiable.",
         ),
-        ("  × No solution found:\n  ╰─▶ Because a\n      hint: try b\n", "No solution found: Because a"),
+        ("  \u00d7 No solution found:\n  ╰─▶ Because a\n      hint: try b\n", "No solution found: Because a"),
         ("warning: old\nUsing Python 3.11\nerror: https://u:p@host/x failed", "https://host/x failed"),
     ],
 )

@@ -21,11 +21,11 @@ from mlinfra.package import statcache, walk
 from mlinfra.package.tree import tree_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8).filter(
-    lambda name: name not in {".", ".."} and len(name.encode()) < 200
-)
+NAMES = st.text(
+    st.characters(exclude_characters="/\0", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8
+).filter(lambda name: name not in {".", ".."} and len(name.encode()) < 200)
 TREES = st.dictionaries(st.lists(NAMES, min_size=1, max_size=3).map("/".join), st.binary(max_size=20), max_size=6)
 
 
@@ -44,11 +44,10 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def settled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if every file had last been touched long before it was read."""
     monkeypatch.setattr(statcache, "_FINE_TICK", -(10**12))
     monkeypatch.setattr(statcache, "_COARSE_TICK", -(10**12))
-    yield
 
 
 def test_the_digest_of_a_file_is_the_sha256_of_its_bytes(tmp_path: Path) -> None:
@@ -179,7 +178,7 @@ def test_a_second_write_within_one_tick_of_the_clock_is_seen(fill: Callable[...,
     ],
 )
 def test_an_entry_counts_only_when_the_file_was_touched_clearly_before_it_was_read(
-    touched: int, checked: int, held: bool
+    touched: int, checked: int, *, held: bool
 ) -> None:
     entry = statcache._Entry(1, touched, touched, 5, checked, b"")
     assert statcache._holds(entry, walk.File("a", "/a", 1, touched, touched, 5, executable=False)) is held

@@ -25,7 +25,7 @@ _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 class Request:
     """One request, whole. `head` holds the header lines that go on to the model server."""
 
-    __slots__ = ("body", "head", "keep_alive", "method", "modern", "pinned", "size", "target")
+    __slots__ = ("body", "head", "hesitates", "keep_alive", "method", "modern", "pinned", "size", "target")
 
     def __init__(self) -> None:
         self.method = b""
@@ -34,6 +34,7 @@ class Request:
         self.body: list[bytes] = []
         self.size = 0
         self.pinned = ""
+        self.hesitates = False  # waits for a word before it sends its body
         self.keep_alive = True
         self.modern = True  # HTTP/1.1, which knows chunks
 
@@ -44,17 +45,8 @@ class Request:
 
     def encode(self) -> bytes:
         """The request as the model server gets it, its length stated anew."""
-        return b"".join(
-            (
-                self.method,
-                b" ",
-                self.target,
-                b" HTTP/1.1\r\n",
-                *self.head,
-                b"content-length: %d\r\n\r\n" % self.size,
-                *self.body,
-            )
-        )
+        length = b"content-length: %d\r\n\r\n" % self.size if self.size or self.counts else b"\r\n"
+        return b"".join((self.method, b" ", self.target, b" HTTP/1.1\r\n", *self.head, length, *self.body))
 
 
 def status_line(status: int) -> bytes:

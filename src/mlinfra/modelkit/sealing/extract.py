@@ -91,8 +91,9 @@ def _has_text(columns: Any) -> bool:
 
 
 def _check_kinds(recipe: Recipe) -> None:
-    """A cell cannot be read as a number here and as a category there: the two convert it differently."""
-    read_as: dict[int, bool] = {}
+    """A cell cannot be read as a number here and as a category there, nor can missing be NaN here and None there."""
+    read_as: dict[int, str] = {}
     for feature in recipe.features:
-        if read_as.setdefault(feature.column, bool(feature.vocabulary)) != bool(feature.vocabulary):
-            raise NotSealed(f"column {feature.column} is read both as a number and as a category")
+        way = "a number" if feature.vocabulary is None else f"a category with {feature.vocabulary.marker} for missing"
+        if read_as.setdefault(feature.column, way) != way:
+            raise NotSealed(f"column {feature.column} is read both as {read_as[feature.column]} and as {way}")

@@ -5,6 +5,7 @@ Every transformer here treats each column on its own, so what it does to a colum
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.modelkit.sealing.layout import REFUSE
@@ -52,14 +53,17 @@ def column_transformer(step: Any, columns: Columns) -> Columns:
 def imputer(step: Any, columns: Columns) -> Columns:
     """A missing cell becomes the statistic of its column."""
     _refuse_sparse(step, columns)
-    if not _is_nan(step.missing_values):
-        raise NotSealed(f"SimpleImputer has missing_values={step.missing_values!r}: only NaN is sealed")
     of_objects = step._fit_dtype.kind in "OUS"  # noqa: SLF001  decides whether cells are read as numbers
+    if not (_is_nan(step.missing_values) or (step.missing_values is None and of_objects)):
+        raise NotSealed(f"SimpleImputer has missing_values={step.missing_values!r}: NaN is sealed, and None for text")
     statistics = step.statistics_.astype(step._fill_dtype)  # noqa: SLF001  the type in which they are filled in
     if any(_is_nan(value) for value in statistics.tolist()):
         raise NotSealed("SimpleImputer drops a column that had no value when it was fitted")
-    fill = _fill_category if of_objects else _fill_number
-    return Columns(tuple(fill(item, plain(value)) for item, value in paired(columns.items, statistics)))
+    fills = [plain(value) for value in statistics]
+    if of_objects:
+        marker = None if step.missing_values is None else math.nan
+        return Columns(tuple(_fill_category(item, fill, marker) for item, fill in paired(columns.items, fills)))
+    return Columns(tuple(_fill_number(item, fill) for item, fill in paired(columns.items, fills)))
 
 
 def standard_scaler(step: Any, columns: Columns) -> Columns:
@@ -92,9 +96,10 @@ def one_hot_encoder(step: Any, columns: Columns) -> Columns:
     _need_float64(step)
     items: list[Column] = []
     for item, categories in paired(columns.items, step.categories_):
-        values, has_missing = _categories(categories)
-        missing = len(values) if has_missing else _unknown_code(step, len(values))
-        coded = _coded(item, categories, Vocabulary(values, missing, _unknown_code(step, len(values))))
+        values, marker = _categories(categories)
+        unknown = REFUSE if step.handle_unknown == "error" else len(values) + 1  # so that no column of it is 1
+        missing = len(values) if len(categories) > len(values) else unknown
+        coded = _coded(item, categories, Vocabulary(values, missing, unknown, marker))
         items += [coded.then(Op("equal", float(code))) for code in range(len(categories))]
     return Columns(tuple(items), sparse=bool(step.sparse_output))
 
@@ -109,20 +114,16 @@ def ordinal_encoder(step: Any, columns: Columns) -> Columns:
 
 
 def _ordinal(step: Any, item: Column, categories: Any) -> Feature:
-    values, has_missing = _categories(categories)
+    values, marker = _categories(categories)
+    has_missing = len(categories) > len(values)
     unknown = REFUSE if step.handle_unknown == "error" else len(values) + 1
     missing = len(values) if has_missing else unknown
-    coded = _coded(item, categories, Vocabulary(values, missing, unknown))
-    if has_missing:
+    coded = _coded(item, categories, Vocabulary(values, missing, unknown, marker))
+    if has_missing and marker is not None:  # None is a category like any other here
         coded = coded.then(Op("replace", float(len(values)), float(step.encoded_missing_value)))
     if unknown != REFUSE:
         coded = coded.then(Op("replace", float(unknown), float(step.unknown_value)))
     return coded
-
-
-def _unknown_code(step: Any, count: int) -> int:
-    """One past every category, so that no column of a one-hot encoder is 1."""
-    return REFUSE if step.handle_unknown == "error" else count + 1
 
 
 def _coded(item: Column, categories: Any, vocabulary: Vocabulary) -> Feature:
@@ -136,23 +137,22 @@ def _coded(item: Column, categories: Any, vocabulary: Vocabulary) -> Feature:
         return Feature(item.column, (), vocabulary)
     if categories.dtype.kind not in "OU":
         raise NotSealed(f"column {item.column} is imputed as text and encoded as numbers")
-    if not item.filled:
-        return Feature(item.column, (), vocabulary)
     code = vocabulary.values.index(item.fill) if item.fill in vocabulary.values else vocabulary.unknown
-    return Feature(item.column, (), Vocabulary(vocabulary.values, code, vocabulary.unknown))
+    return Feature(item.column, (), Vocabulary(vocabulary.values, code, vocabulary.unknown, item.marker))
 
 
-def _categories(categories: Any) -> tuple[tuple[Cell, ...], bool]:
-    """The categories without the missing one, and whether there was one; it always comes last."""
+def _categories(categories: Any) -> tuple[tuple[Cell, ...], float | None]:
+    """The categories without the missing one, which comes last if at all, and what that one is: NaN or None."""
     values = categories.tolist()
-    has_missing = bool(values) and _is_nan(values[-1])
-    values = values[:-1] if has_missing else values
+    marker = None if values and values[-1] is None else math.nan
+    if values and (marker is None or _is_nan(values[-1])):
+        values = values[:-1]
     for value in values:
         if not isinstance(value, (str, int, float)) or _is_nan(value):
             raise NotSealed(f"a category is {value!r}: text and numbers are sealed")
         if isinstance(value, int) and abs(value) > _LARGEST_EXACT:
             raise NotSealed(f"a category is {value!r}: integers beyond 2^53 are not sealed")
-    return tuple(values), has_missing
+    return tuple(values), marker
 
 
 def _fill_number(item: Column, value: Any) -> Column:
@@ -161,14 +161,12 @@ def _fill_number(item: Column, value: Any) -> Column:
     return item.then(_NOT_INFINITE, Op("fill", float(value)))
 
 
-def _fill_category(item: Column, value: Any) -> Column:
+def _fill_category(item: Column, value: Any, marker: float | None) -> Column:
     if isinstance(item, Feature) and not item.is_cell:
         raise NotSealed(f"column {item.column} is imputed as text after it was computed with")
     if not isinstance(value, (str, int, float)):
         raise NotSealed(f"SimpleImputer fills in {value!r}: text and numbers are sealed")
-    if isinstance(item, Category) and item.filled:
-        return item
-    return Category(item.column, filled=True, fill=value)
+    return item if isinstance(item, Category) else Category(item.column, value, marker)
 
 
 def _arithmetic(step: Any, columns: Columns, parts: Iterable[tuple[str, Any]]) -> Columns:

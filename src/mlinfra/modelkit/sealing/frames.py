@@ -1,6 +1,6 @@
 """Rows as an estimator takes them: float64 where all cells are numbers, else objects, or a data frame by name.
 
-A missing cell is NaN for the estimator, whether it came as None or as NaN.
+A missing cell, whether it comes as None or as NaN, is what the estimator was trained to see: NaN, or None in text.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def estimator_input(recipe: Recipe, rows: Any) -> Any:
     if recipe.form == "numbers":
         numbers = np.asarray(rows, np.float64)
         return _data_frame(dict(paired(recipe.names, list(numbers.T)))) if recipe.by_name else numbers
-    columns = [_column(kind, [row[index] for row in rows]) for index, kind in enumerate(recipe.column_kinds())]
+    kinds = list(paired(recipe.column_kinds(), recipe.markers()))
+    columns = [_column(kind, marker, [row[index] for row in rows]) for index, (kind, marker) in enumerate(kinds)]
     if recipe.by_name:
         return _data_frame(dict(paired(recipe.names, columns)))
     table = np.empty((len(rows), recipe.columns), dtype=object)
@@ -48,11 +49,11 @@ def example_rows(recipe: Recipe, rows: Any) -> list[list[Any]]:
     return [[_cell(cell) for cell in row] for row in listed]
 
 
-def _column(kind: str, cells: Sequence[Any]) -> Any:
+def _column(kind: str, marker: float | None, cells: Sequence[Any]) -> Any:
     if kind == "number":
         return np.array([math.nan if cell is None else float(cell) for cell in cells])
     column = np.empty(len(cells), dtype=object)
-    column[:] = [math.nan if cell is None else cell for cell in cells]
+    column[:] = [marker if cell is None else cell for cell in cells]
     return column
 
 

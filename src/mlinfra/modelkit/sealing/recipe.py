@@ -5,6 +5,7 @@ A recipe says the same as the estimator, operation by operation and in the same 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -43,15 +44,16 @@ class Vocabulary:
     values: tuple[Cell, ...]
     missing: int  # the code of a missing cell; layout.REFUSE where the estimator raises
     unknown: int  # the code of a cell that is none of the values
+    marker: float | None = math.nan  # what a missing cell is for the estimator: NaN or None
 
 
 @dataclass(frozen=True)
 class Category:
-    """A column of cells that no encoder has turned into numbers yet."""
+    """A column of cells whose missing ones are filled in, and that no encoder has turned into numbers yet."""
 
     column: int
-    filled: bool = False
-    fill: Cell = None  # what stands for a missing cell, if `filled`
+    fill: Cell  # what stands for a missing cell
+    marker: float | None  # what a missing cell is for the estimator: NaN or None
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,14 @@ class Recipe:
     def form(self) -> str:
         """How rows come: "cells" where a column holds categories, else "numbers"."""
         return "cells" if any(feature.vocabulary for feature in self.features) else "numbers"
+
+    def markers(self) -> list[float | None]:
+        """For each column what a missing cell is for the estimator."""
+        markers: list[float | None] = [math.nan] * self.columns
+        for feature in self.features:
+            if feature.vocabulary:
+                markers[feature.column] = feature.vocabulary.marker
+        return markers
 
     def column_kinds(self) -> list[str]:
         """For each column "number", "category" or "unused"."""

@@ -550,7 +550,7 @@ __attribute__((target("avx2"))) static size_t walk_one_avx2(const Model *m, cons
 static int has_avx2(void)
 {
 #ifdef HAS_AVX2
-    return __builtin_cpu_supports("avx2");
+    return __builtin_cpu_supports("avx2") != 0;
 #else
     return 0;
 #endif
