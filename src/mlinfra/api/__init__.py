@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mlinfra.api.store import ObjectStore
     from mlinfra.engine.apply import Applied
     from mlinfra.engine.followups import Followed
+    from mlinfra.engine.plan import Plan
     from mlinfra.engine.recover import Recovered
     from mlinfra.engine.session import Session
     from mlinfra.environment import Environment as Description
@@ -125,6 +126,18 @@ class Environment:
         from mlinfra.engine.apply import apply  # noqa: PLC0415
 
         return apply(self._session, files)
+
+    def plan(self, *files: str | Path, live: bool = False) -> list[Plan]:
+        """What files would lead to; nothing is sent but, with `live`, questions.
+
+        Raises:
+            SpecError, CapabilityError: as submitting or deploying would.
+        """
+        from mlinfra.engine.planning import plan, plan_live  # noqa: PLC0415
+
+        if live:
+            return list(plan_live(files, self._session))
+        return list(plan(files, self.description, self._session.adapter, self._session.folders))
 
     def follow_up(self) -> list[Followed]:
         """Do what is due after jobs that have ended: register their models, begin another attempt. Safe to repeat."""

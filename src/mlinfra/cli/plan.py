@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlinfra.api import plans
 from mlinfra.cli.commands import Verb
 from mlinfra.cli.output import Table, facts
 from mlinfra.cli.parameters import set_option
 from mlinfra.contract.adapter import load, platforms
-from mlinfra.engine import environments
+from mlinfra.engine import environments, planning
 from mlinfra.engine.sources import read, settle
 from mlinfra.environment import parse
 from mlinfra.errors import EnvironmentNotFound, UsageError
@@ -70,10 +69,10 @@ def plan(
 def _planned(invocation: Invocation, files: Iterable[Path], settings: tuple[str, ...], *, live: bool) -> Iterator[Plan]:
     if live:
         with invocation.connect() as environment:
-            yield from plans.plan_live(files, environment.session, settings)
+            yield from planning.plan_live(files, environment.session, settings)
         return
     there = invocation.choose().environment
-    yield from plans.plan(files, there, load(there.platform), invocation.folders, settings)
+    yield from planning.plan(files, there, load(there.platform), invocation.folders, settings)
 
 
 def _everywhere(invocation: Invocation, files: tuple[Path, ...], settings: tuple[str, ...]) -> Iterator[Plan]:
@@ -82,7 +81,7 @@ def _everywhere(invocation: Invocation, files: tuple[Path, ...], settings: tuple
     known = {each.platform: each for each in _known(invocation)} | {chosen.platform: chosen}
     for platform in platforms():
         there = known.get(platform) or _placeholder(platform)
-        yield from plans.plan_or_refusal(files, there, load(platform), invocation.folders, settings)
+        yield from planning.plan_or_refusal(files, there, load(platform), invocation.folders, settings)
 
 
 def _known(invocation: Invocation) -> Iterator[Environment]:
@@ -102,7 +101,7 @@ def _list_files(invocation: Invocation, files: Iterable[Path]) -> None:
     sources = read(files, invocation.folders)
     found: list[dict[str, Any]] = []
     for spec, base in sources.jobs:
-        for path, size in plans.code_of(settle(spec, there), base, invocation.folders):
+        for path, size in planning.code_of(settle(spec, there), base, invocation.folders):
             found.append({"job": spec.name, "path": path, "size": size})
     rows = [(each["job"], each["path"], each["size"]) for each in found]
     total = sum(each["size"] for each in found)

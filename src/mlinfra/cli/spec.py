@@ -11,7 +11,7 @@ import click
 from mlinfra.cli.commands import Family, verb
 from mlinfra.cli.output import Table, facts
 from mlinfra.engine.sources import read
-from mlinfra.spec import explain, json_schema, kinds, reference_markdown, warnings
+from mlinfra.spec import explain, json_schema, known_kinds, reference_markdown, warnings
 
 if TYPE_CHECKING:
     from mlinfra.cli.context import Invocation
@@ -50,7 +50,9 @@ def schema(invocation: Invocation) -> None:
 
 @verb(spec, "explain", example="mlinfra spec explain resources.spot")
 @click.argument(
-    "path", required=False, shell_complete=lambda _c, _p, begun: [each for each in kinds() if each.startswith(begun)]
+    "path",
+    required=False,
+    shell_complete=lambda _c, _p, begun: [each for each in known_kinds() if each.startswith(begun)],
 )
 @click.option("--markdown", is_flag=True, show_default=False, help="Print the reference of all kinds as Markdown.")
 def explain_(invocation: Invocation, path: str | None, *, markdown: bool) -> None:
@@ -58,7 +60,7 @@ def explain_(invocation: Invocation, path: str | None, *, markdown: bool) -> Non
     if markdown:
         click.echo(reference_markdown())
         return
-    found = [each for name in ([path] if path else kinds()) for each in explain(name)]
+    found = [each for name in ([path] if path else known_kinds()) for each in explain(name)]
     invocation.show(
         {"fields": [vars(each) for each in found]},
         *(

@@ -19,7 +19,7 @@ def manifest_variables(document: Document, *, length: int, count: int) -> dict[s
     Raises:
         SpecError: it does not fit; says how large it is.
     """
-    text = json.dumps(document, separators=(",", ":"), sort_keys=True, ensure_ascii=True, allow_nan=False)
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     parts = [text[start : start + length] for start in range(0, len(text), length)]
     if len(parts) > count:
         raise SpecError(

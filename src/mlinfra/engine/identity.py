@@ -41,7 +41,7 @@ class Work:
             "code": self.code,
             "inputs": dict(self.inputs),
             "environment": self.environment,
-            "schemas": self.schemas,
+            "schemas": json.dumps(self.schemas),  # as text, since the order of columns means something
             "occasion": self.occasion,
         }
         return digest(parts)[:ID_DIGITS]

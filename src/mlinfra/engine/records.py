@@ -58,7 +58,7 @@ def write(
     """
     session.verify_account()
     store, key = _place(session, key)
-    content = json.dumps(document, sort_keys=True).encode()
+    content = json.dumps(document).encode()  # in the order given: that of a schema's columns means something
     return store.put(key, content, if_match=if_match, if_absent=if_absent).etag
 
 

@@ -41,7 +41,7 @@ class Registry:
         Raises:
             Conflict: the model has a version of that digest, registered in other words; names it.
         """
-        registration = json.dumps(body.model_dump(include=set(_REGISTERED)), sort_keys=True)
+        registration = json.dumps(body.model_dump(include=set(_REGISTERED)))
         with self._database.write() as connection:
             present = connection.execute(
                 "SELECT * FROM versions WHERE model = ? AND digest = ?", (body.model, body.digest)

@@ -102,7 +102,7 @@ class App:
         self.metrics.set("ready", float(self.models.ready()))
 
     def tick(self) -> None:
-        """Move the clock and end what is overdue; to be called about once a second."""
+        """Move the clock and end what is overdue; to be called about twice a second."""
         self.now = time.monotonic()
         self.date = formatdate(usegmt=True).encode()
         for connection in list(self._connections):

@@ -154,7 +154,7 @@ class Connection(asyncio.Protocol):
         headers = request.headers
         if version != "1.1":
             request.old = True
-        self._upgrading = b"upgrade" in headers
+        self._upgrading = b"upgrade" in headers or request.method == b"CONNECT"
         if self._large or self._received:
             self._limit_head()
         if int(headers.get(b"content-length", 0)) > self._app.settings.body_limit:

@@ -10,6 +10,7 @@ from mlinfra.serving.messages import Refusal
 if TYPE_CHECKING:
     from mlinfra.modelkit import Manifest
 
+_LARGEST = EXACT - 1  # 2^53 + 1 would have been rounded to 2^53
 _CELLS = (int, float, str, bool, type(None))
 
 
@@ -37,8 +38,8 @@ class MatrixCheck:
         if any(column.type not in ("integer", "number") for column in columns):
             return None
         return cls(
-            [-EXACT if column.min is None else column.min for column in columns],
-            [EXACT if column.max is None else column.max for column in columns],
+            [_within(column.min, -_LARGEST) for column in columns],
+            [_within(column.max, _LARGEST) for column in columns],
             [index for index, column in enumerate(columns) if column.type == "integer"],
         )
 
@@ -48,6 +49,12 @@ class MatrixCheck:
             return False
         whole = matrix[:, self._whole]
         return bool((whole == whole.round()).all())
+
+
+def _within(bound: float | None, limit: float) -> float:
+    if bound is None:
+        return limit
+    return max(min(bound, _LARGEST), -_LARGEST)
 
 
 def check_plain(rows: list[Any]) -> list[list[Any]]:

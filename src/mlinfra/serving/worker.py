@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mlinfra.serving.settings import Settings
 
-_TICK = 1.0  # seconds
+_TICK = 0.5  # seconds
 _SWITCH = 0.0005  # seconds until a busy lane lets the event loop have its turn
 
 

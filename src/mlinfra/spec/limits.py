@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 MAX_FILE_BYTES: Final = 512 * 1024  # what the YAML scanner reads in half a second at worst
-MAX_NODES: Final = 20_000  # keys and values of one file, after aliases are expanded
+MAX_NODES: Final = 10_000  # keys and values of one file, after aliases are expanded
 MAX_DEPTH: Final = 64  # no vendor's request nests half as deep
 MAX_INTEGER: Final = 2**63 - 1  # the vendors' wire formats carry 64 bits
 MAX_PROBLEMS: Final = 50  # what one person reads at a time; the rest is counted

@@ -13,7 +13,7 @@ WORK = Work(
 
 def test_the_id_has_forty_hex_digits_and_is_stable_over_releases():
     assert len(WORK.id) == ID_DIGITS
-    assert WORK.id == "13cb32d4e05b8d604a6adc4ad3f5eb30a0979159"
+    assert WORK.id == "59ca64d530d4300b2f7534b291d5f33fd42fbb4c"
 
 
 def test_the_order_of_keys_does_not_matter():
@@ -29,8 +29,13 @@ def test_the_order_of_keys_does_not_matter():
         {"inputs": {"test": "sha256:2"}},
         {"environment": "f"},
         {"occasion": "again"},
-        {"schemas": {"model": {"inputs": {}}}},
+        {"schemas": {"model": {"inputs": {"a": {}, "b": {}}}}},
     ],
 )
 def test_whatever_could_change_the_outcome_changes_the_id(change: dict[str, object]):
     assert replace(WORK, **change).id != WORK.id
+
+
+def test_the_order_of_a_schemas_columns_means_something():
+    one, other = ({"model": {"inputs": dict.fromkeys(names, {})}} for names in ("ab", "ba"))
+    assert replace(WORK, schemas=one).id != replace(WORK, schemas=other).id

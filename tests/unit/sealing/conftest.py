@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,6 @@ import pytest
 from mlinfra.modelkit.sealing import build, open_sealed, seal
 from mlinfra.modelkit.sealing.prove import differences
 
-_CREDIT = Path(__file__).parents[3] / "examples" / "credit" / "data" / "credit.csv"
 build.build()  # the tests are about the walk as the source has it
 
 

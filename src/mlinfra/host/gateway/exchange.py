@@ -73,6 +73,8 @@ class Exchange:
         """The model server took too long."""
         if self.upstream:
             self.upstream.abandon()
+        elif self.pool:
+            self.pool.withdraw(self)
         self.failed(_TIMED_OUT, f"the model server did not answer within {seconds:g} s")
 
     def failed(self, status: int, message: str) -> None:

@@ -41,10 +41,7 @@ class Pool:
             exchange.failed(_UNAVAILABLE, "too many requests wait for the model server")
             return
         self._waiting.append(exchange)
-        if len(self._all) + len(self._connecting) < CONNECTIONS:
-            task = asyncio.get_running_loop().create_task(self._connect())
-            self._connecting.add(task)
-            task.add_done_callback(self._connecting.discard)
+        self._connect_enough()
 
     def withdraw(self, exchange: Exchange) -> None:
         """Take a request back that has not been sent."""
@@ -54,7 +51,7 @@ class Pool:
     def free(self, upstream: Upstream, *, reusable: bool) -> None:
         """An exchange has ended; the connection is there for the next."""
         if not (reusable and upstream.usable and self.open):
-            upstream.close()
+            upstream.close()  # `lost` follows
         elif self._waiting:
             upstream.send(self._waiting.popleft())
         else:
@@ -65,6 +62,7 @@ class Pool:
         self._all.discard(upstream)
         if upstream in self._idle:
             self._idle.remove(upstream)
+        self._connect_enough()
 
     def close(self) -> None:
         """Close every connection; requests on their way fail."""
@@ -75,6 +73,14 @@ class Pool:
             self._waiting.popleft().failed(_BAD_GATEWAY, "the model server was stopped")
         for upstream in tuple(self._all):
             upstream.close()
+
+    def _connect_enough(self) -> None:
+        """Open a connection for each request that waits, as far as there may be more."""
+        loop = asyncio.get_running_loop()
+        while self.open and len(self._connecting) < min(len(self._waiting), CONNECTIONS - len(self._all)):
+            task = loop.create_task(self._connect())
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()

@@ -25,6 +25,7 @@ class Upstream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
         self._used = False  # an earlier exchange went well on it
+        self._parser = HttpResponseParser(self)
         self._begin()
 
     @property
@@ -83,7 +84,7 @@ class Upstream(asyncio.Protocol):
         """The model server has hung up."""
         self._transport = None
         self._pool.lost(self)
-        if self._exchange and self._open_ended and self._headed:
+        if self._exchange and self._until_close:
             self._complete = True
             self._pass_on()
         elif self._exchange:
@@ -95,11 +96,11 @@ class Upstream(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header line."""
         lower = name.lower()
-        if lower == b"content-length":
-            self._open_ended = self._chunked = False
-        elif lower == b"transfer-encoding":
-            self._open_ended = False
-        if lower not in HOP_BY_HOP and lower != DEPLOYMENT and not self._headed:
+        if self._headed:
+            return  # those behind a chunked body are dropped
+        self._has_length = self._has_length or lower == b"content-length"
+        self._has_chunks = self._has_chunks or lower == b"transfer-encoding"
+        if lower not in HOP_BY_HOP and lower != DEPLOYMENT:
             self._head.append(b"%s: %s\r\n" % (name, value))
 
     def on_headers_complete(self) -> None:
@@ -110,19 +111,21 @@ class Upstream(asyncio.Protocol):
             return
         self._headed = True
         self._reusable = self._parser.should_keep_alive()
-        bodiless = exchange.request.method == b"HEAD" or self._status in _NO_BODY
-        self._chunked = self._chunked and exchange.request.modern and not bodiless
-        framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
-        bounded = bodiless or self._chunked or not self._unframed()
-        self._out += exchange.head(status_line(self._status), self._head, framing, bounded=bounded)
-        if exchange.request.method == b"HEAD":
+        only_head = exchange.request.method == b"HEAD"
+        bounded = self._has_length or only_head or self._status in _NO_BODY
+        self._until_close = not bounded and not self._has_chunks
+        self._in_chunks = not bounded and exchange.request.modern
+        framing = b"transfer-encoding: chunked\r\n" if self._in_chunks else b""
+        line = status_line(self._status)
+        self._out += exchange.head(line, self._head, framing, bounded=bounded or self._in_chunks)
+        if only_head:
             self._reusable = False  # the parser would wait for a body
             self._complete = True
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
         if self._headed and not self._complete:
-            self._out.append(b"%x\r\n%s\r\n" % (len(body), body) if self._chunked else body)
+            self._out.append(b"%x\r\n%s\r\n" % (len(body), body) if self._in_chunks else body)
 
     def on_message_complete(self) -> None:
         """An answer is whole, or only its announcement."""
@@ -133,26 +136,23 @@ class Upstream(asyncio.Protocol):
 
     def _begin(self) -> None:
         """Make ready for an answer."""
-        self._parser = HttpResponseParser(self)
         self._head: list[bytes] = []
         self._out: list[bytes] = []
         self._status = 0
+        self._has_length = False
+        self._has_chunks = False
         self._headed = False
-        self._complete = False
         self._reusable = False
-        self._chunked = True  # until a length says otherwise
-        self._open_ended = True  # until a length or chunks say otherwise
-
-    def _unframed(self) -> bool:
-        """Whether the caller must take the end of the connection for the end of the body."""
-        return not any(line.lower().startswith(b"content-length:") for line in self._head)
+        self._in_chunks = False  # the caller gets chunks, since nobody knows the length
+        self._until_close = False  # the model server ends its answer by hanging up
+        self._complete = False
 
     def _pass_on(self) -> None:
         """Hand on what has come, in one write."""
         exchange = self._exchange
         if exchange is None:
             return
-        if self._complete and self._chunked:
+        if self._complete and self._in_chunks:
             self._out.append(b"0\r\n\r\n")
         if self._out:
             exchange.send(b"".join(self._out))

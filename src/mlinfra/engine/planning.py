@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mlinfra.engine.deploy import served
 from mlinfra.engine.plan import Plan, plan_endpoint, plan_job
 from mlinfra.engine.prepare import prepare
 from mlinfra.engine.sources import read, settle
-from mlinfra.engine.submit import pin
-from mlinfra.engine.track import attempts
 from mlinfra.errors import CapabilityError
 from mlinfra.package import fetch_code, listing
 
@@ -88,6 +85,9 @@ def code_of(spec: JobSpec, base: Path, folders: Folders) -> Sequence[tuple[str, 
 
 
 def _live_job(session: Session, prepared: Prepared) -> Plan:
+    from mlinfra.engine.submit import pin  # noqa: PLC0415  planning from the empty state stays quick without them
+    from mlinfra.engine.track import attempts  # noqa: PLC0415  see above
+
     pinned = pin(session, prepared)
     earlier = [job for job in attempts(session, pinned.work(session.environment).id) if job.state.reusable]
     known = [f"{job.name} is {job.state}: it would be reused" for job in earlier[-1:]]
@@ -96,6 +96,8 @@ def _live_job(session: Session, prepared: Prepared) -> Plan:
 
 
 def _live_endpoint(session: Session, spec: EndpointSpec) -> Plan:
+    from mlinfra.engine.deploy import served  # noqa: PLC0415  see above
+
     meant = (
         f"{variant}: {spec.deployments[variant].model} is {each.version.name}, {each.version.digest}"
         for variant, each in served(session, spec).items()

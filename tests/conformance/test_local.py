@@ -1,0 +1,27 @@
+"""The machine at hand, through the suite that every platform must pass."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mlinfra.environment import LocalEnvironment
+from mlinfra.testing import JobSuite
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlinfra.environment import Environment
+
+pytestmark = pytest.mark.thorough
+
+
+class OnThisMachine:
+    @pytest.fixture
+    def environment(self, tmp_path: Path) -> Environment:
+        return LocalEnvironment(name="local", root=str(tmp_path / "host"))
+
+
+class TestJobs(OnThisMachine, JobSuite):
+    pass
