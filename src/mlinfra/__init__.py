@@ -6,7 +6,9 @@ code bundle and runs beside a user's training script.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,10 +29,24 @@ _HOMES = {
 }
 
 
+class _Package(ModuleType):
+    """This package, in which `environment` stays the function also when the module of that name is imported."""
+
+    @property
+    def environment(self) -> Any:
+        """`mlinfra.api.environment`."""
+        return import_module("mlinfra.api").environment
+
+    @environment.setter
+    def environment(self, module: Any) -> None:
+        """The import system wants to put the module here; it is found in `sys.modules` all the same."""
+
+
 def __getattr__(name: str) -> Any:
     """Load the module that holds `name`."""
-    if name == "environment":  # the room of that name is another thing: the models of environments
-        return import_module("mlinfra.api").environment
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mlinfra.environment import LocalEnvironment
-from mlinfra.testing import JobSuite
+from mlinfra.testing import JobSuite, ModelSuite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +22,14 @@ class OnThisMachine:
     def environment(self, tmp_path: Path) -> Environment:
         return LocalEnvironment(name="local", root=str(tmp_path / "host"))
 
+    @pytest.fixture
+    def other_environment(self, tmp_path: Path) -> Environment:
+        return LocalEnvironment(name="elsewhere", root=str(tmp_path / "other-host"))
+
 
 class TestJobs(OnThisMachine, JobSuite):
+    pass
+
+
+class TestModels(OnThisMachine, ModelSuite):
     pass

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from mlinfra.contract.models import VersionObservation
     from mlinfra.contract.requests import Document
+    from mlinfra.contract.store import Store
     from mlinfra.engine.session import Session
 
 _DECISIONS = (Approval.APPROVED, Approval.REJECTED)
@@ -86,7 +87,7 @@ def approve(session: Session, reference: str, *, decision: Approval = Approval.A
 
 
 def decisions(session: Session, version: VersionObservation) -> list[Decision]:
-    """Every decision about a version, the oldest first.
+    """Every decision about a version, the oldest first by the store's clock: approvers' own clocks may differ.
 
     Raises:
         IntegrityError: a record is not readable, or does not fit its name.
@@ -94,9 +95,10 @@ def decisions(session: Session, version: VersionObservation) -> list[Decision]:
     if not version.digest:
         return []
     prefix = f"{_folder(version)}{version.model}-"
-    keys = patiently(session, lambda: records.names(session, prefix))
-    found = [_read(session, key) for key in keys if is_about(key, version.model)]
-    return sorted((each for each in found if each and each.version == version.version), key=lambda each: each.time)
+    written = patiently(session, lambda: {info.key: info.modified for info in _store(session).list(prefix)})
+    found = [_read(session, key) for key in written if is_about(key, version.model)]
+    about = [each for each in found if each is not None and each.version == version.version]
+    return sorted(about, key=lambda each: (written[each.key], each.time, each.decision is Approval.REJECTED))
 
 
 def standing(session: Session, version: VersionObservation) -> Standing:
@@ -198,6 +200,12 @@ def _set_native_mark(session: Session, version: VersionObservation, decision: Ap
             mark(session, held, version, Marks(approval=decision), lambda one, _: one.approval is decision)
     except Denied as exc:
         session.say(f"the decision stands; the platform's own mark was not set: {exc.what}")
+
+
+def _store(session: Session) -> Store:
+    """Where `records` keeps decisions."""
+    apart = records.APPROVALS in session.environment.stores
+    return session.client.store(records.APPROVALS) if apart else session.client.store()
 
 
 def _read(session: Session, key: str) -> Decision | None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+    from ctypes import CDLL
 
 WORK = "MLINFRA_HOST_WORK"  # names the job or endpoint that a process belongs to; inherited by all it starts
 _PROC = Path("/proc")
@@ -91,7 +92,7 @@ def descendants(ancestor: int, processes: Mapping[int, Process] | None = None) -
 
 
 def belonging(work: str, ancestor: int | None = None) -> list[int]:
-    """The processes of a piece of work: those that carry its name, and the ancestor's descendants.
+    """The processes of a piece of work: those that carry its name or one below it, and the ancestor's descendants.
 
     Descendants that carry the name of other work are left out: a job may submit a job that outlives it.
     """
@@ -101,10 +102,11 @@ def belonging(work: str, ancestor: int | None = None) -> list[int]:
     found = []
     for pid in processes:
         name = _work(pid)
-        if pid in below and name and name != work:
+        inside = name == work or name.startswith(f"{work}/")
+        if pid in below and name and not inside:
             others.add(pid)
             others.update(descendants(pid, processes))
-        elif pid in below or name == work:
+        elif pid in below or inside:
             found.append(pid)
     return [pid for pid in found if pid not in others and pid != os.getpid()]
 
@@ -125,6 +127,14 @@ def exterminate(work: str, ancestor: int | None = None, *, patience: float = 5.0
             return living
         time.sleep(0.01)
     return []
+
+
+def reap_adopted() -> None:
+    """Collect adopted orphans that have ended. For processes whose own children somebody else collects."""
+    for process in table().values():
+        if process.parent == os.getpid() and process.state[0] == "Z":
+            with suppress(ChildProcessError):
+                os.waitpid(process.pid, os.WNOHANG)
 
 
 def proportional(pids: Collection[int], processes: Mapping[int, Process]) -> int:
@@ -191,9 +201,15 @@ def _share(pid: int) -> int:
 
 def _prctl(option: int, argument: int) -> None:
     if _LINUX:
-        import ctypes  # noqa: PLC0415  only who supervises needs it
+        _libc().prctl(option, argument, 0, 0, 0)
 
-        ctypes.CDLL(None).prctl(option, argument, 0, 0, 0)
+
+@cache
+def _libc() -> CDLL:
+    """Loaded once, and before any fork: a forked child had better load nothing."""
+    from ctypes import CDLL  # noqa: PLC0415  only who supervises needs it
+
+    return CDLL(None)
 
 
 def _listed(selection: Sequence[str]) -> dict[int, Process]:

@@ -85,10 +85,13 @@ def settle_links(folder: Path) -> None:
             if not link.is_symlink():
                 continue
             target = Path(os.path.realpath(link))
-            if str(target).startswith(f"{top}{os.sep}") and target.exists():
+            inside = os.path.commonpath([top, target]) == top
+            if inside and target.exists():
                 continue
             link.unlink()
-            if target.is_dir() and not f"{top}{os.sep}".startswith(f"{target}{os.sep}"):
+            if inside or os.path.commonpath([top, target]) == str(target):  # nowhere, or the folder and all around it
+                continue
+            if target.is_dir():
                 shutil.copytree(target, link, ignore_dangling_symlinks=True)
             elif target.is_file():
                 shutil.copy2(target, link)

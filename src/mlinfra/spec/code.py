@@ -73,7 +73,7 @@ Command = Annotated[
 Image = Annotated[
     str, Text(r"[a-z0-9][A-Za-z0-9._:/@-]{0,499}", "registry/name:tag or registry/name@sha256:…", "image")
 ]
-PythonVersion = Annotated[str, Text(r"3\.(?:9|[1-9]\d)", 'a version from "3.9", in quotes', "version of Python")]
+PythonVersion = Annotated[str, Text(r"3\.(?:9|[1-9][0-9])", 'a version from "3.9", in quotes', "version of Python")]
 
 
 class Python(Model):

@@ -16,7 +16,7 @@ class ModelReference(Notation):
     NOUN: ClassVar[str] = "reference to a model version"
     PATTERN: ClassVar[str] = (
         rf"(?=[a-z0-9-]{{3,{NAME_LENGTH}}}[@:]){WORDS_PATTERN}"
-        rf"(?:@sha256:[0-9a-f]{{64}}|@(?=.{{2,{NAME_LENGTH}}}$){WORDS_PATTERN}|:[1-9]\d{{0,8}})"
+        rf"(?:@sha256:[0-9a-f]{{64}}|@(?=.{{2,{NAME_LENGTH}}}$){WORDS_PATTERN}|:[1-9][0-9]{{0,8}})"
     )
     ALLOWED: ClassVar[str] = "NAME@ALIAS, NAME:VERSION or NAME@sha256:DIGEST (64 hex digits)"
 

@@ -31,7 +31,7 @@ class Duration(Notation, float):
     """A length of time; the number is seconds."""
 
     NOUN = "length of time"
-    PATTERN = r"(?=\d)(?:\d{1,6}d)?(?:\d{1,8}h)?(?:\d{1,9}m(?!s))?(?:\d{1,9}s)?(?:\d{1,9}ms)?"
+    PATTERN = r"(?=[0-9])(?:[0-9]{1,6}d)?(?:[0-9]{1,8}h)?(?:[0-9]{1,9}m(?!s))?(?:[0-9]{1,9}s)?(?:[0-9]{1,11}ms)?"
     ALLOWED = "a length of time such as 500ms, 30s, 5m, 2h, 30d or 1h30m, 366d at most"
 
     def __new__(cls, seconds: float) -> Self:
@@ -48,7 +48,7 @@ class Duration(Notation, float):
     @classmethod
     def read(cls, text: str) -> Self:
         """The sum of the parts."""
-        parts = re.findall(r"(\d+)(ms|[dhms])", text)
+        parts = re.findall(r"([0-9]+)(ms|[dhms])", text)
         return cls(sum(int(count) * _MILLISECONDS[unit] for count, unit in parts) / 1_000)
 
     def __str__(self) -> str:
@@ -73,7 +73,7 @@ class Size(Notation, int):
     """An amount of memory or disk; the number is bytes."""
 
     NOUN = "size"
-    PATTERN = r"\d{1,9}(?:\.\d{1,3})?[KMGT]i"
+    PATTERN = r"[0-9]{1,9}(?:\.[0-9]{1,3})?[KMGT]i"
     ALLOWED = "a size such as 512Mi, 16Gi or 1.5Ti (powers of 1024, whole Ki)"
 
     def __new__(cls, size: int) -> Self:
@@ -93,7 +93,7 @@ class Size(Notation, int):
     @classmethod
     def advice(cls, value: object) -> str:
         """Name the binary unit beside the decimal one."""
-        decimal = re.fullmatch(r"(\d{1,9})\s?([kKMGT])i?[bB]?", value) if isinstance(value, str) else None
+        decimal = re.fullmatch(r"([0-9]{1,9})\s?([kKMGT])i?[bB]?", value) if isinstance(value, str) else None
         return f"write {decimal[1]}{decimal[2].upper()}i" if decimal else super().advice(value)
 
     def __str__(self) -> str:
@@ -112,7 +112,7 @@ class Percent(Notation, float):
     """A percentage; the number is percent, `fraction` lies between 0 and 1."""
 
     NOUN = "percentage"
-    PATTERN = r"\d{1,3}(?:\.\d{1,4})?%"
+    PATTERN = r"[0-9]{1,3}(?:\.[0-9]{1,4})?%"
     ALLOWED = "a percentage such as 10% or 0.5%, 0% to 100%"
 
     def __new__(cls, points: float) -> Self:
@@ -148,7 +148,7 @@ class Share(Percent):
     """A share of traffic: whole percent, since no platform splits finer."""
 
     NOUN = "share of the traffic"
-    PATTERN = r"\d{1,3}%"
+    PATTERN = r"[0-9]{1,3}%"
     ALLOWED = "whole percent such as 10%, 0% to 100%"
 
     def __new__(cls, points: float) -> Self:
@@ -169,7 +169,7 @@ class Threshold(Notation):
     """A bound that a metric has to keep."""
 
     NOUN: ClassVar[str] = "comparison"
-    PATTERN: ClassVar[str] = r"(?:>=|<=|>|<) {0,4}[-+]?(?:\d{1,100}(?:\.\d{0,100})?|\.\d{1,100})(?:[eE][-+]?\d{1,3})?"
+    PATTERN: ClassVar[str] = r"(?:>=|<=|>|<) {0,4}[-+]?(?:[0-9]{1,100}(?:\.[0-9]{0,100})?|\.[0-9]{1,100})(?:[eE][-+]?[0-9]{1,3})?"
     ALLOWED: ClassVar[str] = 'a comparison with a number such as ">= 0.80" or "< 12" (>=, <=, > or <)'
 
     comparison: str

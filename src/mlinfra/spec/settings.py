@@ -1,13 +1,14 @@
 """`--set a.b=c`: one value from the command line, read by the type of the field that it is for."""
 
 from collections.abc import Iterable, Iterator
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
 
 from mlinfra.errors import Problem
 from mlinfra.spec.findings import Loc
 from mlinfra.spec.load.compose import compose
 from mlinfra.spec.load.resolve import resolve
+from mlinfra.spec.notation import Notation
 from mlinfra.spec.patch import merge
 from mlinfra.spec.problems import problem, spec_error
 from mlinfra.spec.spec import Spec
@@ -77,10 +78,14 @@ def _types(annotation: Any) -> Iterator[type]:
     elif origin in {Union, UnionType}:
         for part in arguments:
             yield from _types(part)
-    elif annotation in _SINGLE or origin is not None:
-        yield annotation if annotation in _SINGLE else object
-    else:
+    elif annotation in _SINGLE:
+        yield annotation
+    elif annotation is Any:
+        yield from _SINGLE
+    elif origin is None and issubclass(annotation, (str, Notation, NoneType)):
         yield str
+    else:
+        yield object
 
 
 def _nested(loc: Loc, value: Any) -> Any:

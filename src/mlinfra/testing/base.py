@@ -33,6 +33,11 @@ class Suite:
         raise NotImplementedError("a subclass supplies the environment")
 
     @pytest.fixture
+    def other_environment(self) -> Environment:
+        """A second environment, to copy to; of any platform."""
+        raise NotImplementedError("a subclass supplies the other environment")
+
+    @pytest.fixture
     def adapter(self, environment: Environment) -> Adapter:
         """The adapter of that environment's platform."""
         return adapters.load(environment.platform)

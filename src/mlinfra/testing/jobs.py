@@ -144,7 +144,12 @@ class JobSuite(Suite):
 
     def test_inputs_and_outputs_arrive(self, session: Session, project: Path, tmp_path: Path) -> None:
         spec = job(
-            "copy", "duplicate.py", "${{inputs.data}}", "${{outputs.out}}", inputs={"data": "data.csv"}, outputs={"out": {}}
+            "copy",
+            "duplicate.py",
+            "${{inputs.data}}",
+            "${{outputs.out}}",
+            inputs={"data": "data.csv"},
+            outputs={"out": {}},
         )
         ended = run(session, spec, project)
         jobs.download(session, ended, tmp_path / "fetched")

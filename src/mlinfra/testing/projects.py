@@ -89,5 +89,6 @@ def training(name: str, slope: float, *, register: dict[str, Any] | None = None)
         inputs={"data": "data.csv"},
         outputs={"model": {"type": "model"}},
         params={"slope": slope},
+        metrics={"auc": {"goal": "max"}},
         register=register or {"output": "model", "name": name.replace("train", "model")},
     )

@@ -43,7 +43,10 @@ class FakeClock:
         self.skew = timedelta(0)
 
     def now(self):
-        return datetime(2030, 1, 1, tzinfo=UTC) + timedelta(seconds=self.time) + self.skew
+        return self.true() + self.skew
+
+    def true(self):
+        return datetime(2030, 1, 1, tzinfo=UTC) + timedelta(seconds=self.time)
 
     def monotonic(self):
         return self.time
@@ -161,7 +164,7 @@ class MemoryStore:
         if self._bucket.damage is not None:
             data = self._bucket.damage(key, data)
         etag = f'"{next(self._bucket.etags)}"'
-        self._bucket.objects[key] = Object(data, etag, dict(metadata or {}), self._bucket.clock.now())
+        self._bucket.objects[key] = Object(data, etag, dict(metadata or {}), self._bucket.clock.true())
         return self._info(key)
 
     def _object(self, key):
@@ -245,7 +248,8 @@ class Registry:
 
     def _mark(self, id, add=(), remove=(), stage=None, approval=None):  # noqa: A002  the platform's word
         row = self._row(id)
-        self._shown[id] = (self.clock.monotonic() + self.mark_lag, self._marks(row))
+        if self.clock.monotonic() >= self._shown.get(id, (0.0, {}))[0]:
+            self._shown[id] = (self.clock.monotonic() + self.mark_lag, self._marks(row))
         row.aliases = [each for each in row.aliases if each not in remove]
         row.aliases += [each for each in add if each not in row.aliases]
         row.stage = stage or row.stage

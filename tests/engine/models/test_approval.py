@@ -237,12 +237,17 @@ def test_a_deleted_and_registered_again_version_must_be_approved_anew(world, pro
         require_approved(session, resolve(session, "credit-risk:2"))
 
 
-def test_times_of_different_machines_are_compared_as_written(world, prod):
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_which_word_came_last_is_told_by_the_stores_clock_and_not_by_the_approvers(world, prod, minutes):
     approve(world.session("prod", who="bob"), "credit-risk:1")
-    world.clock.skew = timedelta(minutes=-10)
+    world.clock.sleep(60)
+    world.clock.skew = timedelta(minutes=minutes)
     approve(world.session("prod", who="eve"), "credit-risk:1", decision=REJECTED)
     world.clock.skew = timedelta(0)
     refusal(world)
+    world.clock.sleep(60)
+    approve(world.session("prod", who="bob"), "credit-risk:1", note="after a second look")
+    may_serve(world)
 
 
 def test_what_is_neither_approval_nor_rejection_is_refused(world, prod):
@@ -253,6 +258,7 @@ def test_what_is_neither_approval_nor_rejection_is_refused(world, prod):
 
 
 def test_the_log_names_who_decided(world, prod):
+    world.clock.sleep(1)
     approve(world.session("prod", who="bob"), "credit-risk:1", decision=REJECTED)
     assert [(entry.verb, entry.who) for entry in log(world.session("prod"), "model/credit-risk")] == [
         ("register", "ann"),

@@ -37,6 +37,7 @@ def carriers(world, name, place="dev"):
 def test_an_alias_points_at_one_version_and_moves(world, two):
     session = two()
     assert alias(session, "credit-risk:1", "champion").aliases == ("champion",)
+    world.clock.sleep(1)
     alias(session, "credit-risk:2", "champion")
     assert carriers(world, "champion") == ["credit-risk:2"]
     assert resolve(session, "credit-risk@champion").version == "2"

@@ -41,6 +41,11 @@ class Exchange:
         self._started_answer = False
         self._close = False
 
+    @property
+    def is_shadow(self) -> bool:
+        """Whether nobody waits for the answer."""
+        return self._client is None
+
     def head(self, status_line: bytes, lines: list[bytes], framing: bytes, *, bounded: bool) -> list[bytes]:
         """The head of the answer as the caller gets it. An unbounded body ends with the connection."""
         self._close = not (self.request.keep_alive and bounded)

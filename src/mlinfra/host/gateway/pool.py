@@ -31,7 +31,6 @@ class Pool:
 
     def submit(self, exchange: Exchange) -> None:
         """Send a request as soon as a connection is free."""
-        exchange.pool = self
         while self._idle:
             upstream = self._idle.pop()
             if upstream.usable:
