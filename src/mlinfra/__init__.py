@@ -12,13 +12,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mlinfra import errors
     from mlinfra.api import environment
     from mlinfra.modelkit import save_model
     from mlinfra.runner.metrics import log_metric
     from mlinfra.spec import EndpointSpec, JobSpec, ModelSpec
 
 __version__ = "0.1.0"
-__all__ = ["EndpointSpec", "JobSpec", "ModelSpec", "__version__", "environment", "log_metric", "save_model"]
+__all__ = ["EndpointSpec", "JobSpec", "ModelSpec", "__version__", "environment", "errors", "log_metric", "save_model"]
 
 _HOMES = {
     "EndpointSpec": "mlinfra.spec",
@@ -44,6 +45,8 @@ class _Package(ModuleType):
 
 def __getattr__(name: str) -> Any:
     """Load the module that holds `name`."""
+    if name == "errors":
+        return import_module("mlinfra.errors")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -10,6 +10,7 @@ from mlinfra.engine import endpoint_changes, endpoints
 from mlinfra.engine import replay as replaying
 from mlinfra.engine.invoke import JSON, predictions_of
 from mlinfra.engine.sources import of, settle
+from mlinfra.spec import warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -155,6 +156,8 @@ class Endpoints:
             RolledBack: the figures sent it back.
         """
         wanted = settle(of(spec, self._session.folders).only_endpoint(), self._session.environment, set)
+        for warning in warnings(wanted):
+            self._session.say(f"warning: {warning}")
         return deploying.deploy(self._session, wanted, time_limit=time_limit)
 
     def get(self, reference: str) -> Endpoint:

@@ -10,7 +10,7 @@ from mlinfra.engine.prepare import prepare
 from mlinfra.engine.sources import of, settle
 from mlinfra.engine.submissions import load
 from mlinfra.engine.submit import submit
-from mlinfra.spec import defaults
+from mlinfra.spec import defaults, warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -155,6 +155,8 @@ class Jobs:
         environment, adapter, folders = self._session.environment, self._session.adapter, self._session.folders
         wanted = settle(job_spec, environment, set)
         prepared = prepare(wanted, base, environment, adapter, folders, models=sources.models, occasion=new or "")
+        for warning in warnings(wanted):
+            self._session.say(f"warning: {warning}")
         found = submit(self._session, prepared)
         job = Job(self._session, found.job, reused=found.reused, due=found.follow_ups)
         return job.wait() if wait else job

@@ -35,6 +35,13 @@ class Verb(click.Command):
         super().__init__(*args, **kwargs)
         self.example = example
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it, unless another tool of the same name got into this installation."""
+        from mlinfra.cli.installation import refuse_the_other  # noqa: PLC0415  help has no use for it
+
+        refuse_the_other()
+        return super().invoke(ctx)
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The example, then whatever else stands at the end."""
         if self.example:

@@ -10,6 +10,7 @@ import click
 
 from mlinfra.cli.commands import Verb
 from mlinfra.errors import Conflict
+from mlinfra.package.atomic import new_file
 
 if TYPE_CHECKING:
     from mlinfra.cli.context import Invocation
@@ -33,10 +34,9 @@ def init(invocation: Invocation, folder: Path) -> None:
             given=", ".join(str(folder / name) for name in taken),
             todo="choose an empty folder",
         )
-    folder.mkdir(parents=True, exist_ok=True)
     source = files("mlinfra.cli") / "starter"
     for name in STARTER:
-        with (folder / name).open("x") as file:
-            file.write((source / name).read_text())
+        with new_file(folder / name) as file:
+            file.write((source / f"{name}.txt").read_bytes())
     invocation.say(f"written to {folder.resolve()}; next: mlinfra apply {folder / 'mlinfra.yaml'}")
     invocation.show({"folder": str(folder.resolve()), "files": list(STARTER)})

@@ -203,7 +203,8 @@ def _wait(invocation: Invocation, subject: Job, *, follow: bool) -> None:
 
 def _tell_followed(invocation: Invocation, done: Iterable[Followed]) -> None:
     for each in done:
-        invocation.say(each.outcome)
+        if each.version is None:  # the engine has told of those registered
+            invocation.say(each.outcome)
 
 
 def _judge(subject: Job) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,8 @@ from mlinfra.engine import environments
 from mlinfra.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mlinfra.api.models import Version
     from mlinfra.cli.context import Invocation
     from mlinfra.engine.models import Shown
@@ -270,7 +272,7 @@ def _tables(known: Shown) -> list[Table]:
             "lineage": dict(observed.lineage),
             "format": manifest.format if manifest else "",
             "method": manifest.method if manifest else "",
-            "sealed": dict(manifest.sealed) if manifest and manifest.sealed else "",
+            "sealed": _sealed(manifest.sealed) if manifest and manifest.sealed else "",
             "requirements": manifest.requirements if manifest else (),
             "problem": known.problem,
             "console": known.console_url,
@@ -284,6 +286,10 @@ def _tables(known: Shown) -> list[Table]:
         *([Table(("input", "type", "allowed", "required", "nullable"), columns)] if columns else []),
         *([Table(("evaluated", "by", "metrics"), measured)] if measured else []),
     ]
+
+
+def _sealed(sealed: Mapping[str, Any]) -> str:
+    return f"no: {sealed['reason']}" if "reason" in sealed else f"yes: {sealed.get('kind', '')}"
 
 
 def _column(column: dict[str, object]) -> tuple[object, ...]:

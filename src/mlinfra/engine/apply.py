@@ -14,6 +14,7 @@ from mlinfra.engine.submit import submit
 from mlinfra.engine.versions import resolve
 from mlinfra.engine.watchers import watcher_of
 from mlinfra.errors import CapabilityError, NotFound
+from mlinfra.spec import warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -57,6 +58,9 @@ def apply(session: Session, files: Iterable[str | Path]) -> Iterator[Applied]:
     for endpoint in endpoints:
         _check(session, endpoint)
     prepared = _prepare(session, sources)
+    for spec in (*(each.spec for each in prepared), *endpoints):
+        for warning in warnings(spec):
+            session.say(f"warning: {spec.name}: {warning}")
     for name in sources.models:
         yield Applied("model", name, "its schema goes with the jobs that register it")
     submissions = [submit(session, each) for each in prepared]

@@ -74,24 +74,22 @@ def files_below(
             raise RunnerError(f"neither a file nor a folder: {entry}", DAMAGED)
 
 
-def settle_links(folder: Path) -> None:
-    """Put a copy in the place of each link that leads out of the folder, and remove those that lead nowhere.
+def settle_links(folder: Path) -> list[str]:
+    """Make what a job leaves behind mean the same elsewhere; say which links were removed for it.
 
-    What a job leaves behind must mean the same elsewhere, and hours of training must not be lost over a link.
+    In the place of a link to a file outside comes a copy, for hours of training must not be lost over a link. A link
+    to a folder outside might lead to all there is: it is removed, and so is one that leads nowhere.
     """
     top = os.path.realpath(folder)
+    removed = []
     for place, folders, files in os.walk(folder):
         for link in (Path(place, name) for name in (*folders, *files)):
-            if not link.is_symlink():
-                continue
             target = Path(os.path.realpath(link))
-            inside = os.path.commonpath([top, target]) == top
-            if inside and target.exists():
+            if not link.is_symlink() or (target.exists() and os.path.commonpath([top, target]) == top):
                 continue
             link.unlink()
-            if inside or os.path.commonpath([top, target]) == str(target):  # nowhere, or the folder and all around it
-                continue
-            if target.is_dir():
-                shutil.copytree(target, link, ignore_dangling_symlinks=True)
-            elif target.is_file():
+            if target.is_file():
                 shutil.copy2(target, link)
+            else:
+                removed.append(f"{link} -> {target}")
+    return removed

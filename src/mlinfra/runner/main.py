@@ -154,7 +154,8 @@ def _provide(lock: str | None, places: Places, report: Report) -> list[str]:
 
 def _take(name: str, place: Path, job: Run) -> Content:
     """Name what the command left in an output, and take it where it goes."""
-    settle_links(place)
+    for link in settle_links(place):
+        sys.stderr.write(f"mlinfra: output {name}: removed a link that means nothing elsewhere: {link}\n")
     content = content_of(place, hidden=job.places.result)
     output = job.manifest.outputs[name]
     if output.type == "model" and not content.files:

@@ -203,6 +203,7 @@ class FakeEndpoint:
     expires: str | None = None
     removed_at: float | None = None
     owned_by_stack: bool = False
+    guard_failed: bool = False
 
     @property
     def shares(self):
@@ -258,6 +259,7 @@ class Platform:
             "state": "deleting" if endpoint.removed_at is not None else self._state(endpoint),
             "expires": endpoint.expires,
             "owned_by_stack": endpoint.owned_by_stack,
+            "guard_failed": endpoint.guard_failed,
             "deployments": [
                 {
                     "name": each.name,
@@ -388,7 +390,8 @@ class Platform:
         ]
         if bad:
             return {"status": 400, "body": json.dumps({"error": {"message": "refused", "rows": bad}}), "deployment": target}
-        answers = found.behaviour.predictions or predictions(rows, found.digest)
+        own = found.behaviour.predictions
+        answers = predictions(rows, found.digest) if own is None else own
         return {"status": 200, "body": json.dumps({"predictions": answers}), "deployment": target}
 
     def Logs(self, name, deployment, token):

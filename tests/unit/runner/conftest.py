@@ -192,5 +192,12 @@ def _a_process_without_a_past(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gcs, "_known", {})
     monkeypatch.setattr(metrics, "_said", set())
     monkeypatch.setattr(metrics, "_quiet_until", {})
-    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "STORAGE_EMULATOR_HOST", "GCE_METADATA_HOST"):
+    for name in (
+        "http_proxy",
+        "HTTP_PROXY",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "STORAGE_EMULATOR_HOST",
+        "GCE_METADATA_HOST",
+    ):
         monkeypatch.delenv(name, raising=False)
