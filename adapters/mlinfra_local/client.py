@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from mlinfra.contract.adapter import Caller
 from mlinfra.contract.store import ObjectInfo
 from mlinfra.errors import CapabilityError, KitFault, NotFound
 from mlinfra.host import Host
-from mlinfra_local.config import SERVICE, root, store_key, store_uri
+from mlinfra_local.config import CAPTURES, SERVICE, root, store_key, store_uri
 from mlinfra_local.errors import translate
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class LocalStore:
     def get(self, key: str) -> bytes:
         """The whole content."""
         with _translated():
-            return self._objects.get(key)
+            return self._captured(key).read_bytes() if key.startswith(CAPTURES) else self._objects.get(key)
 
     def download(self, key: str, target: Path) -> None:
         """Stream an object into a file."""
@@ -130,6 +131,9 @@ class LocalStore:
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """The objects below a prefix in the order of their keys."""
+        if prefix.startswith(CAPTURES):
+            yield from self._captures(prefix)
+            return
         token: str | None = None
         while True:
             with _translated():
@@ -142,7 +146,23 @@ class LocalStore:
     def delete(self, key: str) -> None:
         """Remove an object."""
         with _translated():
-            self._objects.delete(key)
+            if key.startswith(CAPTURES):
+                self._captured(key).unlink(missing_ok=True)
+            else:
+                self._objects.delete(key)
+
+    def _captured(self, key: str) -> Path:
+        return Path(root(self._environment)) / key
+
+    def _captures(self, prefix: str) -> Iterator[ObjectInfo]:
+        """The files that model servers have written; their size and time stand for an etag."""
+        base = Path(root(self._environment))
+        for path in sorted((base / prefix).rglob("*")):
+            if path.is_file():
+                about = path.stat()
+                modified = datetime.fromtimestamp(about.st_mtime, UTC)
+                etag = f"{about.st_size}-{about.st_mtime_ns}"
+                yield ObjectInfo(path.relative_to(base).as_posix(), about.st_size, etag, modified)
 
 
 def _info(info: HostObjectInfo) -> ObjectInfo:

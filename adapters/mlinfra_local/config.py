@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mlinfra.spec import Spec
 
 SERVICE = "host"
+NAME_TAG = "mlinfra_endpoint"  # the spec's name, since the physical one is cut where it is long
+CAPTURES = "captures/"  # what servers write by themselves lies in a folder of its own, beside the buckets
 QUOTAS: Mapping[str, Rate] = {}  # the host is a library: nobody rations its calls
 
 _OWNED = {
@@ -85,7 +87,8 @@ def policy(environment: Environment) -> Document:
 
 def store_uri(environment: Environment, bucket: str, key: str) -> str:
     """The address of an object of the host's store. The host keeps objects as files under their keys."""
-    return f"file://{quote(_bucket(environment, bucket))}/{quote(key)}"
+    base = root(environment) if key.startswith(CAPTURES) else _bucket(environment, bucket)
+    return f"file://{quote(base)}/{quote(key)}"
 
 
 def store_key(environment: Environment, bucket: str, uri: str) -> str:

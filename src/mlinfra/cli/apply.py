@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mlinfra.engine.apply import Applied
 
 
-@click.command(cls=Verb, example="mlinfra apply mlinfra.yaml -e aws-dev")
+@click.command(cls=Verb, prints="applied: [{kind, name, outcome, id}]", example="mlinfra apply mlinfra.yaml -e aws-dev")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.pass_obj
 def apply(invocation: Invocation, files: tuple[Path, ...]) -> None:

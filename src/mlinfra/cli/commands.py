@@ -27,13 +27,14 @@ class Member(NamedTuple):
 
 
 class Verb(click.Command):
-    """A command. `example` is one command line that works, shown at the end of the help."""
+    """A command. `example` is one command line that works; `prints` are the fields of its JSON document."""
 
-    def __init__(self, *args: Any, example: str = "", **kwargs: Any) -> None:
+    def __init__(self, *args: Any, example: str = "", prints: str = "", **kwargs: Any) -> None:
         kwargs["params"] = [*kwargs.get("params", ()), *_shared()]
         kwargs.setdefault("context_settings", SETTINGS)
         super().__init__(*args, **kwargs)
         self.example = example
+        self.prints = prints
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it, unless another tool of the same name got into this installation."""
@@ -43,10 +44,13 @@ class Verb(click.Command):
         return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The example, then whatever else stands at the end."""
+        """What `-o json` prints, and the example."""
+        if self.prints:
+            with formatter.section("JSON"):
+                formatter.write_text(f"{{{self.prints}}}")
         if self.example:
             with formatter.section("Example"):
-                formatter.write("".join(f"  {line}\n" for line in self.example.splitlines()))
+                formatter.write(f"  {self.example}\n")
         super().format_epilog(ctx, formatter)
 
 
@@ -95,11 +99,11 @@ class Family(click.Group):
             formatter.write_dl(rows)
 
 
-def verb(family: Family, name: str, example: str) -> Callable[[Callable[..., Any]], Verb]:
+def verb(family: Family, name: str, *, example: str, prints: str) -> Callable[[Callable[..., Any]], Verb]:
     """Make a function a command of a group, called with the invocation and its own parameters."""
 
     def decorate(function: Callable[..., Any]) -> Verb:
-        made = family.command(name, cls=Verb, example=example)(click.pass_obj(function))
+        made = family.command(name, cls=Verb, example=example, prints=prints)(click.pass_obj(function))
         if not isinstance(made, Verb):
             raise TypeError(name)
         return made

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 VARIABLE = f"_{PROGRAM.upper()}_COMPLETE"
 
 
-@click.command(cls=Verb, example='eval "$(mlinfra completion bash)"')
+@click.command(cls=Verb, prints="shell: str, source: str", example='eval "$(mlinfra completion bash)"')
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:

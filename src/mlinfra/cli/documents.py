@@ -1,12 +1,14 @@
-"""The documents that `-o json` prints for jobs, versions and endpoints. Fields are added, never renamed."""
+"""What the kit knows of jobs, versions and endpoints, as the documents that `-o json` prints."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mlinfra.api.endpoints import Endpoint
     from mlinfra.api.jobs import Job
     from mlinfra.api.models import Version
+    from mlinfra.cli import shapes
     from mlinfra.contract.endpoints import DeploymentObservation, EndpointObservation
     from mlinfra.contract.jobs import Artefact, LogLine
     from mlinfra.contract.models import VersionObservation
@@ -18,12 +20,12 @@ if TYPE_CHECKING:
     from mlinfra.engine.endpoints import Shown as ShownEndpoint
     from mlinfra.engine.evaluations import Evaluation
     from mlinfra.engine.followups import Followed
-    from mlinfra.engine.models import Shown
+    from mlinfra.engine.models import Shown as ShownVersion
     from mlinfra.engine.replay import Replay
 
 
-def job(subject: Job) -> dict[str, Any]:
-    """A job: how to name it, where it stands, what came of it."""
+def job(subject: Job) -> shapes.JobShape:
+    """A job."""
     observed = subject.observed
     return {
         "handle": subject.handle,
@@ -42,15 +44,16 @@ def job(subject: Job) -> dict[str, Any]:
         "metrics": dict(observed.metrics),
         "outputs": {name: artefact(each) for name, each in observed.outputs.items()},
         "tags": dict(observed.tags),
+        "console": subject.console_url,
     }
 
 
-def submitted(subject: Job) -> dict[str, Any]:
-    """A job after its submission: whether it was there before, and what is due after it."""
+def submitted(subject: Job) -> shapes.SubmittedShape:
+    """A job after its submission."""
     return {**job(subject), "reused": subject.reused, "due": list(subject.due)}
 
 
-def followed(subject: Followed) -> dict[str, Any]:
+def followed(subject: Followed) -> shapes.FollowedShape:
     """What was done after a job's end."""
     return {
         "kind": subject.kind,
@@ -60,25 +63,26 @@ def followed(subject: Followed) -> dict[str, Any]:
     }
 
 
-def artefact(subject: Artefact) -> dict[str, Any]:
+def artefact(subject: Artefact) -> shapes.ArtefactShape:
     """Bytes somewhere."""
     return {"uri": subject.uri, "digest": subject.digest, "size": subject.size}
 
 
-def line(subject: LogLine) -> dict[str, Any]:
+def line(subject: LogLine) -> shapes.LineShape:
     """One line of a log."""
     return {"time": subject.time, "source": subject.source, "text": subject.text}
 
 
-def point(subject: MetricPoint) -> dict[str, Any]:
+def point(subject: MetricPoint) -> shapes.PointShape:
     """One logged value."""
     return {"name": subject.name, "value": subject.value, "step": subject.step, "time": subject.time}
 
 
-def stored(subject: ObjectInfo) -> dict[str, Any]:
+def stored(subject: ObjectInfo, uri: str) -> shapes.ObjectShape:
     """An object of the store."""
     return {
         "key": subject.key,
+        "uri": uri,
         "size": subject.size,
         "etag": subject.etag,
         "modified": subject.modified,
@@ -86,13 +90,13 @@ def stored(subject: ObjectInfo) -> dict[str, Any]:
     }
 
 
-def version(subject: Version) -> dict[str, Any]:
-    """A model version as the registry tells it."""
+def version(subject: Version) -> shapes.VersionShape:
+    """A model version."""
     return _version(subject.observed, subject.handle)
 
 
-def known_version(subject: Shown) -> dict[str, Any]:
-    """A model version with its package's manifest, evaluations and standing."""
+def known_version(subject: ShownVersion) -> shapes.KnownVersionShape:
+    """A model version with all that is known of it."""
     return {
         **_version(subject.version, subject.handle),
         "manifest": subject.manifest.as_document() if subject.manifest else None,
@@ -106,7 +110,7 @@ def known_version(subject: Shown) -> dict[str, Any]:
     }
 
 
-def evaluation(subject: Evaluation) -> dict[str, Any]:
+def evaluation(subject: Evaluation) -> shapes.EvaluationShape:
     """One set of measures."""
     return {
         "digest": subject.digest,
@@ -117,7 +121,7 @@ def evaluation(subject: Evaluation) -> dict[str, Any]:
     }
 
 
-def decision(subject: Decision) -> dict[str, Any]:
+def decision(subject: Decision) -> shapes.DecisionShape:
     """One approval or rejection."""
     return {
         "version": f"{subject.model}:{subject.version}",
@@ -130,7 +134,7 @@ def decision(subject: Decision) -> dict[str, Any]:
     }
 
 
-def entry(subject: Entry) -> dict[str, Any]:
+def entry(subject: Entry) -> shapes.EntryShape:
     """One line of the log."""
     return {
         "time": subject.time,
@@ -141,7 +145,56 @@ def entry(subject: Entry) -> dict[str, Any]:
     }
 
 
-def _version(observed: VersionObservation, handle: str) -> dict[str, Any]:
+def endpoint(subject: Endpoint) -> shapes.EndpointShape:
+    """An endpoint."""
+    return _endpoint(subject.observed, subject.handle)
+
+
+def known_endpoint(subject: ShownEndpoint) -> shapes.KnownEndpointShape:
+    """An endpoint with all that is known of it."""
+    standing, book = subject.book.under_way, subject.book
+    return {
+        **_endpoint(subject.endpoint, subject.handle),
+        "rollout": standing.as_document() if standing else None,
+        "serves": book.current.title if book.current else None,
+        "previous": [release.title for release in book.previous],
+        "console": subject.console_url,
+        "calls": {"curl": subject.snippets.curl, "python": subject.snippets.python},
+    }
+
+
+def outcome(subject: Outcome, environment: str) -> shapes.OutcomeShape:
+    """What a command did to an endpoint."""
+    there = subject.endpoint
+    return {
+        "change": subject.change.value,
+        "watched_by": subject.watched_by,
+        "endpoint": _endpoint(there, f"{environment}/endpoint/{there.name}") if there else None,
+        "rollout": subject.rollout.as_document() if subject.rollout else None,
+    }
+
+
+def replay(subject: Replay) -> shapes.ReplayShape:
+    """What came of a replay."""
+    return {
+        "asked": subject.asked,
+        "same": subject.same,
+        "different": subject.different,
+        "passed_over": dict(subject.passed_over),
+        "differences": [
+            {
+                "id": each.id,
+                "time": each.time,
+                "captured": each.captured,
+                "answered": each.answered,
+                "reason": each.reason,
+            }
+            for each in subject.differences
+        ],
+    }
+
+
+def _version(observed: VersionObservation, handle: str) -> shapes.VersionShape:
     return {
         "handle": handle,
         "name": observed.name,
@@ -149,7 +202,7 @@ def _version(observed: VersionObservation, handle: str) -> dict[str, Any]:
         "version": observed.version,
         "state": observed.state.value,
         "digest": observed.digest,
-        "uri": observed.artefact.uri if observed.artefact else None,
+        "uri": observed.artefact.uri if observed.artefact else "",
         "aliases": list(observed.aliases),
         "stage": observed.stage,
         "owner": observed.owner,
@@ -160,8 +213,7 @@ def _version(observed: VersionObservation, handle: str) -> dict[str, Any]:
     }
 
 
-def endpoint(observed: EndpointObservation, handle: str) -> dict[str, Any]:
-    """An endpoint as the platform tells it."""
+def _endpoint(observed: EndpointObservation, handle: str) -> shapes.EndpointShape:
     return {
         "handle": handle,
         "name": observed.name,
@@ -179,42 +231,7 @@ def endpoint(observed: EndpointObservation, handle: str) -> dict[str, Any]:
     }
 
 
-def known_endpoint(subject: ShownEndpoint) -> dict[str, Any]:
-    """An endpoint with its rollout and how to call it."""
-    rollout = subject.book.under_way
-    return {
-        **endpoint(subject.endpoint, subject.handle),
-        "rollout": rollout.as_document() if rollout else None,
-        "serves": subject.book.current.title if subject.book.current else None,
-        "previous": [release.title for release in subject.book.previous],
-        "console": subject.console_url,
-        "calls": {"curl": subject.snippets.curl, "python": subject.snippets.python},
-    }
-
-
-def outcome(subject: Outcome, environment: str) -> dict[str, Any]:
-    """What a verb did to an endpoint, and the endpoint after it."""
-    there = subject.endpoint
-    return {
-        "change": subject.change.value,
-        "watched_by": subject.watched_by,
-        "endpoint": endpoint(there, f"{environment}/endpoint/{there.name}") if there else None,
-        "rollout": subject.rollout.as_document() if subject.rollout else None,
-    }
-
-
-def replay(subject: Replay) -> dict[str, Any]:
-    """What came of a replay."""
-    return {
-        "asked": subject.asked,
-        "same": subject.same,
-        "different": subject.different,
-        "passed_over": dict(subject.passed_over),
-        "differences": [vars(each) for each in subject.differences],
-    }
-
-
-def _deployment(subject: DeploymentObservation) -> dict[str, Any]:
+def _deployment(subject: DeploymentObservation) -> shapes.DeploymentShape:
     return {
         "name": subject.name,
         "state": subject.state.value,

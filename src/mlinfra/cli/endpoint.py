@@ -43,7 +43,7 @@ def endpoint() -> None:
     """
 
 
-@verb(endpoint, "deploy", example="mlinfra endpoint deploy endpoint.yaml -e aws-dev")
+@verb(endpoint, "deploy", prints="outcome: Outcome", example="mlinfra endpoint deploy endpoint.yaml -e aws-dev")
 @file_argument
 @set_option
 @_time_limit
@@ -57,19 +57,19 @@ def deploy(invocation: Invocation, file: Path, settings: tuple[str, ...], time_l
         _show_outcome(invocation, environment.endpoints.deploy(file, set=settings, time_limit=time_limit))
 
 
-@verb(endpoint, "list", example="mlinfra endpoint list -o json")
+@verb(endpoint, "list", prints="endpoints: [Endpoint]", example="mlinfra endpoint list -o json")
 def list_(invocation: Invocation) -> None:
     """List endpoints."""
     with invocation.connect() as environment:
         found = environment.endpoints.list()
     rows = [(each.name, each.state, each.traffic, ago(each.observed.created), each.observed.expires) for each in found]
     invocation.show(
-        {"endpoints": [documents.endpoint(each.observed, each.handle) for each in found]},
+        {"endpoints": [documents.endpoint(each) for each in found]},
         Table(("endpoint", "state", "traffic", "created", "expires"), rows, empty="no endpoints"),
     )
 
 
-@verb(endpoint, "show", example="mlinfra endpoint show credit-risk")
+@verb(endpoint, "show", prints="endpoint: KnownEndpoint", example="mlinfra endpoint show credit-risk")
 @click.argument("reference", metavar="ENDPOINT")
 def show(invocation: Invocation, reference: str) -> None:
     """Show an endpoint: what serves, where its rollout stands, how to call it."""
@@ -80,7 +80,12 @@ def show(invocation: Invocation, reference: str) -> None:
         click.echo(f"\n{known.snippets.curl}\n\n{known.snippets.python}")
 
 
-@verb(endpoint, "invoke", example='mlinfra endpoint invoke credit-risk --row \'{"age": 30, "home": "rent"}\'')
+@verb(
+    endpoint,
+    "invoke",
+    prints="answer: {predictions: […]}, deployment: str, status: int",
+    example='mlinfra endpoint invoke credit-risk --row \'{"age": 30, "home": "rent"}\'',
+)
 @click.argument("reference", metavar="ENDPOINT")
 @click.option("--row", "rows", multiple=True, metavar="JSON", help="One row, an object by column or a list.")
 @click.option("--data", type=_file, help="Rows from a file, or - for stdin: CSV, JSON lines, a JSON list, or a body.")
@@ -104,7 +109,7 @@ def invoke(
         click.echo(answer.body.decode(errors="replace"))
 
 
-@verb(endpoint, "replay", example="mlinfra endpoint replay credit-risk --since 2026-11-01")
+@verb(endpoint, "replay", prints="replay: Replay", example="mlinfra endpoint replay credit-risk --since 2026-11-01")
 @click.argument("reference", metavar="ENDPOINT")
 @click.option(
     "--from", "source", type=click.Path(exists=True, path_type=Path), help="Records from this file or folder."
@@ -138,7 +143,7 @@ def replay(
     return int(found.different > 0)
 
 
-@verb(endpoint, "logs", example="mlinfra endpoint logs credit-risk --follow")
+@verb(endpoint, "logs", prints="lines: [Line]", example="mlinfra endpoint logs credit-risk --follow")
 @click.argument("reference", metavar="ENDPOINT")
 @_deployment
 @click.option("-f", "--follow", is_flag=True, show_default=False, help="Go on until interrupted.")
@@ -150,7 +155,12 @@ def logs(invocation: Invocation, reference: str, deployment: str | None, *, foll
         print_lines(invocation, environment.endpoints.get(reference).logs(deployment=deployment, follow=follow))
 
 
-@verb(endpoint, "metrics", example="mlinfra endpoint metrics credit-risk --since 15m")
+@verb(
+    endpoint,
+    "metrics",
+    prints="metrics: {deployment: {since, as_of, requests, errors, rejected, error_rate, p50, p99}}",
+    example="mlinfra endpoint metrics credit-risk --since 15m",
+)
 @click.argument("reference", metavar="ENDPOINT")
 @click.option("--since", callback=length_of_time, default="1h", metavar="TIME", help="How far to look back.")
 def metrics(invocation: Invocation, reference: str, since: float) -> None:
@@ -168,7 +178,12 @@ def metrics(invocation: Invocation, reference: str, since: float) -> None:
     )
 
 
-@verb(endpoint, "traffic", example="mlinfra endpoint traffic credit-risk main-1a2b3c4d=80 main-5e6f7a8b=20 --yes")
+@verb(
+    endpoint,
+    "traffic",
+    prints="outcome: Outcome",
+    example="mlinfra endpoint traffic credit-risk main-1a2b3c4d=80 main-5e6f7a8b=20 --yes",
+)
 @click.argument("reference", metavar="ENDPOINT")
 @click.argument("shares", metavar="DEPLOYMENT=PERCENT...", nargs=-1, required=True, callback=pairs)
 @destructive
@@ -190,7 +205,7 @@ def rollout() -> None:
 endpoint.add_command(rollout)
 
 
-@verb(rollout, "show", example="mlinfra endpoint rollout show credit-risk")
+@verb(rollout, "show", prints="rollout: {…} | null", example="mlinfra endpoint rollout show credit-risk")
 @click.argument("reference", metavar="ENDPOINT")
 def show_rollout(invocation: Invocation, reference: str) -> None:
     """Show the newest rollout of an endpoint, with every decision and the figures behind it."""
@@ -202,7 +217,7 @@ def show_rollout(invocation: Invocation, reference: str) -> None:
     invocation.show({"rollout": newest.as_document()}, *_rollout_tables(newest))
 
 
-@verb(rollout, "resume", example="mlinfra endpoint rollout resume credit-risk")
+@verb(rollout, "resume", prints="outcome: Outcome", example="mlinfra endpoint rollout resume credit-risk")
 @click.argument("reference", metavar="ENDPOINT")
 @_time_limit
 def resume(invocation: Invocation, reference: str, time_limit: float | None) -> None:
@@ -211,7 +226,12 @@ def resume(invocation: Invocation, reference: str, time_limit: float | None) -> 
         _show_outcome(invocation, environment.endpoints.get(reference).resume(time_limit=time_limit))
 
 
-@verb(rollout, "abort", example="mlinfra endpoint rollout abort credit-risk --yes")
+@verb(
+    rollout,
+    "abort",
+    prints="outcome: Outcome | asked: bool, rollout: {…}",
+    example="mlinfra endpoint rollout abort credit-risk --yes",
+)
 @click.argument("reference", metavar="ENDPOINT")
 @destructive
 def abort(invocation: Invocation, reference: str, *, yes: bool, confirm: str | None) -> None:
@@ -230,7 +250,7 @@ def abort(invocation: Invocation, reference: str, *, yes: bool, confirm: str | N
         _show_outcome(invocation, outcome)
 
 
-@verb(endpoint, "rollback", example="mlinfra endpoint rollback credit-risk --yes")
+@verb(endpoint, "rollback", prints="outcome: Outcome", example="mlinfra endpoint rollback credit-risk --yes")
 @click.argument("reference", metavar="ENDPOINT")
 @click.option(
     "--to", metavar="VERSION", help="A version or deployment that served before.  [default: the last good one]"
@@ -244,7 +264,7 @@ def rollback(invocation: Invocation, reference: str, to: str | None, *, yes: boo
         _show_outcome(invocation, subject.rollback(to))
 
 
-@verb(endpoint, "delete", example="mlinfra endpoint delete credit-risk --yes")
+@verb(endpoint, "delete", prints="deleted: [str]", example="mlinfra endpoint delete credit-risk --yes")
 @click.argument("references", metavar="ENDPOINT...", nargs=-1, required=True)
 @destructive
 def delete(invocation: Invocation, references: tuple[str, ...], *, yes: bool, confirm: str | None) -> None:
@@ -297,11 +317,15 @@ def _figures(health: Health) -> tuple[object, ...]:
 
 
 def _show_outcome(invocation: Invocation, outcome: Outcome) -> None:
+    there = outcome.endpoint
+    head = {"change": outcome.change.value, "watched by": outcome.watched_by}
+    tail = (
+        {"endpoint": there.name, "state": there.state.value, "traffic": there.traffic, "url": there.url}
+        if there
+        else {}
+    )
     told = documents.outcome(outcome, invocation.choose().environment.name)
-    there = told["endpoint"]
-    shown = {"change": told["change"], "watched by": told["watched_by"]}
-    named = {name: there[name] for name in ("name", "state", "traffic", "url", "expires")} if there else {}
-    invocation.show(told, facts({**shown, **named}))
+    invocation.show({"outcome": told}, facts({**head, **tail}))
 
 
 def _tables(known: Shown) -> list[Table]:

@@ -26,7 +26,12 @@ def env() -> None:
     """Environments: named places to run things."""
 
 
-@verb(env, "list", example="mlinfra env list -o json")
+@verb(
+    env,
+    "list",
+    prints="environments: [{name, platform, stage, region, account, protected, emulated, default}]",
+    example="mlinfra env list -o json",
+)
 def list_(invocation: Invocation) -> None:
     """List the environments that this project knows.
 
@@ -51,7 +56,12 @@ def _row(invocation: Invocation, name: str) -> dict[str, Any]:
     return {"name": name, **{field: getattr(found, field) for field in told}}
 
 
-@verb(env, "show", example="mlinfra env show aws-dev")
+@verb(
+    env,
+    "show",
+    prints="document: {…}, id: str, stack: {name, update, folder} | null",
+    example="mlinfra env show aws-dev",
+)
 @click.argument("name", required=False)
 def show(invocation: Invocation, name: str | None) -> None:
     """Show what an environment's document says, and where it came from.
@@ -69,7 +79,7 @@ def show(invocation: Invocation, name: str | None) -> None:
     )
 
 
-@verb(env, "use", example="mlinfra env use aws-dev")
+@verb(env, "use", prints="default: str", example="mlinfra env use aws-dev")
 @click.argument("name")
 def use(invocation: Invocation, name: str) -> None:
     """Make an environment the project's default.
@@ -81,7 +91,7 @@ def use(invocation: Invocation, name: str) -> None:
     invocation.show({"default": name})
 
 
-@verb(env, "add", example="mlinfra env add aws-dev.json")
+@verb(env, "add", prints="added: str, file: str", example="mlinfra env add aws-dev.json")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--replace", is_flag=True, show_default=False, help="Put it in place of another document of that name.")
 def add(invocation: Invocation, file: Path, *, replace: bool) -> None:
@@ -101,7 +111,7 @@ def add(invocation: Invocation, file: Path, *, replace: bool) -> None:
     invocation.show({"added": there.name, "file": str(path)})
 
 
-@verb(env, "remove", example="mlinfra env remove aws-dev --yes")
+@verb(env, "remove", prints="removed: str", example="mlinfra env remove aws-dev --yes")
 @click.argument("name")
 @destructive
 def remove(invocation: Invocation, name: str, *, yes: bool, confirm: str | None) -> None:
@@ -117,7 +127,7 @@ def remove(invocation: Invocation, name: str, *, yes: bool, confirm: str | None)
     invocation.show({"removed": name})
 
 
-@verb(env, "sync", example="mlinfra env sync aws-dev --program ../infra")
+@verb(env, "sync", prints="synced: str, stack: str, update: int", example="mlinfra env sync aws-dev --program ../infra")
 @click.argument("stack")
 @click.option(
     "--program",
@@ -134,7 +144,12 @@ def sync_(invocation: Invocation, stack: str, program: Path | None) -> None:
     invocation.show({"synced": there.name, "stack": kept.stack, "update": kept.update})
 
 
-@verb(env, "doctor", example="mlinfra env doctor aws-dev")
+@verb(
+    env,
+    "doctor",
+    prints="checks: [{name, verdict, detail, identity, permission, fix}]",
+    example="mlinfra env doctor aws-dev",
+)
 @click.argument("name", required=False)
 def doctor(invocation: Invocation, name: str | None) -> int:
     """Check whether an environment would work from here.
@@ -153,7 +168,12 @@ def doctor(invocation: Invocation, name: str | None) -> int:
     return examination.exit_code(checks)
 
 
-@verb(env, "permissions", example="mlinfra env permissions aws-prod --policy > policy.json")
+@verb(
+    env,
+    "permissions",
+    prints="permissions: {identity: [action]}, policy: {…}",
+    example="mlinfra env permissions aws-prod --policy > policy.json",
+)
 @click.argument("name", required=False)
 @click.option("--policy", is_flag=True, show_default=False, help="Print the policy document instead of a table.")
 def permissions(invocation: Invocation, name: str | None, *, policy: bool) -> None:

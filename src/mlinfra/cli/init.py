@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 STARTER = ("mlinfra.toml", "mlinfra.yaml", "requirements.txt", "train.py")
 
 
-@click.command(cls=Verb, example="mlinfra init my-model && cd my-model && mlinfra apply mlinfra.yaml")
+@click.command(
+    cls=Verb,
+    prints="folder: str, files: [str]",
+    example="mlinfra init my-model && cd my-model && mlinfra apply mlinfra.yaml",
+)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path())
 @click.pass_obj
 def init(invocation: Invocation, folder: Path) -> None:

@@ -29,7 +29,12 @@ def job() -> None:
     """
 
 
-@verb(job, "submit", example="mlinfra job submit job.yaml --set params.depth=8 --wait")
+@verb(
+    job,
+    "submit",
+    prints="job: Submitted, followed: [Followed]",
+    example="mlinfra job submit job.yaml --set params.depth=8 --wait",
+)
 @file_argument
 @click.option("--wait", is_flag=True, show_default=False, help="Wait for its end and do what is due then.")
 @click.option("--follow", is_flag=True, show_default=False, help="Wait, and print its log meanwhile.")
@@ -54,7 +59,7 @@ def submit(
         _judge(subject)
 
 
-@verb(job, "list", example="mlinfra job list --tag team=risk")
+@verb(job, "list", prints="jobs: [Job], total: int", example="mlinfra job list --tag team=risk")
 @click.option("--name", default="", help="Only jobs whose name holds this.")
 @click.option("--tag", "tags", multiple=True, callback=pairs, metavar="KEY=VALUE", help="Only jobs with this tag.")
 @click.option("--limit", type=click.IntRange(1), default=50, help="At most that many, the newest.")
@@ -78,17 +83,16 @@ def list_(invocation: Invocation, name: str, tags: dict[str, str], limit: int) -
     )
 
 
-@verb(job, "show", example="mlinfra job show 3f9a2c -o json")
+@verb(job, "show", prints="job: Job", example="mlinfra job show 3f9a2c -o json")
 @click.argument("reference", metavar="JOB")
 def show(invocation: Invocation, reference: str) -> None:
     """Show a job: where it stands, why, what it left, where the vendor shows it."""
     with invocation.connect() as environment:
         subject = environment.jobs.get(reference)
-        url = subject.console_url
-        invocation.show({"job": {**documents.job(subject), "console": url}}, _overview(subject, console=url))
+        invocation.show({"job": documents.job(subject)}, _overview(subject))
 
 
-@verb(job, "logs", example="mlinfra job logs 3f9a2c --follow")
+@verb(job, "logs", prints="lines: [Line]", example="mlinfra job logs 3f9a2c --follow")
 @click.argument("reference", metavar="JOB")
 @click.option("-f", "--follow", is_flag=True, show_default=False, help="Go on until the job has ended.")
 def logs(invocation: Invocation, reference: str, *, follow: bool) -> None:
@@ -97,7 +101,7 @@ def logs(invocation: Invocation, reference: str, *, follow: bool) -> None:
         print_lines(invocation, environment.jobs.get(reference).logs(follow=follow))
 
 
-@verb(job, "wait", example="mlinfra job wait 3f9a2c 77d01e")
+@verb(job, "wait", prints="jobs: [Job], followed: [Followed]", example="mlinfra job wait 3f9a2c 77d01e")
 @click.argument("references", metavar="JOB...", nargs=-1, required=True)
 def wait(invocation: Invocation, references: tuple[str, ...]) -> None:
     """Wait until jobs have ended, and do what is due then.
@@ -118,7 +122,7 @@ def wait(invocation: Invocation, references: tuple[str, ...]) -> None:
         _judge(subject)
 
 
-@verb(job, "stop", example="mlinfra job stop 3f9a2c --yes")
+@verb(job, "stop", prints="job: Job", example="mlinfra job stop 3f9a2c --yes")
 @click.argument("reference", metavar="JOB")
 @click.option("--no-wait", is_flag=True, show_default=False, help="Ask it to stop and return at once.")
 @destructive
@@ -134,7 +138,7 @@ def stop(invocation: Invocation, reference: str, *, no_wait: bool, yes: bool, co
         invocation.show({"job": documents.job(subject)}, _overview(subject))
 
 
-@verb(job, "download", example="mlinfra job download 3f9a2c --to results --output-name report")
+@verb(job, "download", prints="files: [str]", example="mlinfra job download 3f9a2c --to results --output-name report")
 @click.argument("reference", metavar="JOB")
 @click.option("--to", "target", type=click.Path(path_type=Path), default=Path(), help="Folder to fetch into.")
 @click.option("--output-name", metavar="NAME", help="Only this output.  [default: all]")
@@ -148,7 +152,7 @@ def download(invocation: Invocation, reference: str, target: Path, output_name: 
     invocation.show({"files": [str(path) for path in paths]}, Table(("fetched",), [(path,) for path in paths]))
 
 
-@verb(job, "metrics", example="mlinfra job metrics 3f9a2c -o json")
+@verb(job, "metrics", prints="metrics: [Point]", example="mlinfra job metrics 3f9a2c -o json")
 @click.argument("reference", metavar="JOB")
 def metrics(invocation: Invocation, reference: str) -> None:
     """Print every value that a job logged, in order."""
@@ -164,7 +168,7 @@ def metrics(invocation: Invocation, reference: str) -> None:
     )
 
 
-@verb(job, "delete", example="mlinfra job delete 3f9a2c --yes")
+@verb(job, "delete", prints="deleted: [str]", example="mlinfra job delete 3f9a2c --yes")
 @click.argument("references", metavar="JOB...", nargs=-1, required=True)
 @destructive
 def delete(invocation: Invocation, references: tuple[str, ...], *, yes: bool, confirm: str | None) -> None:
@@ -216,7 +220,7 @@ def _judge(subject: Job) -> None:
     raise_for_state(subject.observed)
 
 
-def _overview(subject: Job, *, console: str = "") -> Table:
+def _overview(subject: Job) -> Table:
     observed = subject.observed
     return facts(
         {
@@ -234,6 +238,6 @@ def _overview(subject: Job, *, console: str = "") -> Table:
             "metrics": dict(observed.metrics),
             "outputs": {name: each.uri for name, each in observed.outputs.items()},
             "tags": dict(observed.tags),
-            "console": console,
+            "console": subject.console_url,
         }
     )

@@ -35,7 +35,7 @@ def model() -> None:
     """
 
 
-@verb(model, "register", example="mlinfra model register credit-risk ./model")
+@verb(model, "register", prints="version: Version", example="mlinfra model register credit-risk ./model")
 @click.argument("name")
 @click.argument("path", type=click.Path(exists=True, path_type=Path), required=False)
 @click.option("--job", help="Register what this job left instead of a PATH.")
@@ -58,7 +58,7 @@ def register(
         _show(invocation, version)
 
 
-@verb(model, "list", example="mlinfra model list credit-risk")
+@verb(model, "list", prints="models: [str] | versions: [Version]", example="mlinfra model list credit-risk")
 @click.argument("name", required=False)
 def list_(invocation: Invocation, name: str | None) -> None:
     """List models, or the versions of one, the newest first."""
@@ -85,7 +85,7 @@ def list_(invocation: Invocation, name: str | None) -> None:
     )
 
 
-@verb(model, "show", example="mlinfra model show credit-risk@champion")
+@verb(model, "show", prints="version: KnownVersion", example="mlinfra model show credit-risk@champion")
 @click.argument("reference", metavar=_VERSION)
 @click.option("--verify", is_flag=True, show_default=False, help="Read every byte and compare it with the digest.")
 def show(invocation: Invocation, reference: str, *, verify: bool) -> None:
@@ -99,7 +99,7 @@ def show(invocation: Invocation, reference: str, *, verify: bool) -> None:
         invocation.show({"version": documents.known_version(known)}, *_tables(known))
 
 
-@verb(model, "alias", example="mlinfra model alias credit-risk:3 champion")
+@verb(model, "alias", prints="version: Version", example="mlinfra model alias credit-risk:3 champion")
 @click.argument("reference", metavar=_VERSION)
 @click.argument("name", metavar="ALIAS")
 @click.option("--remove", is_flag=True, show_default=False, help="Take the alias away; VERSION is the model's name.")
@@ -113,7 +113,7 @@ def alias(invocation: Invocation, reference: str, name: str, *, remove: bool) ->
             _show(invocation, environment.models.get(reference).alias(name))
 
 
-@verb(model, "stage", example="mlinfra model stage credit-risk:3 staging")
+@verb(model, "stage", prints="version: Version", example="mlinfra model stage credit-risk:3 staging")
 @click.argument("reference", metavar=_VERSION)
 @click.argument("name", metavar="STAGE", type=click.Choice(["dev", "staging", "prod"]))
 def stage(invocation: Invocation, reference: str, name: str) -> None:
@@ -122,7 +122,12 @@ def stage(invocation: Invocation, reference: str, name: str) -> None:
         _show(invocation, environment.models.get(reference).stage(name))
 
 
-@verb(model, "approve", example='mlinfra model approve credit-risk:3 --note "reviewed with risk"')
+@verb(
+    model,
+    "approve",
+    prints="decision: Decision",
+    example='mlinfra model approve credit-risk:3 --note "reviewed with risk"',
+)
 @click.argument("reference", metavar=_VERSION)
 @click.option("--note", default="", show_default=False, help="Why.")
 @click.option("--reject", is_flag=True, show_default=False, help="Reject it instead.")
@@ -138,7 +143,12 @@ def approve(invocation: Invocation, reference: str, note: str, *, reject: bool) 
     invocation.show({"decision": told}, facts(told))
 
 
-@verb(model, "evaluate", example="mlinfra model evaluate credit-risk:3 --data holdout.csv --label Status")
+@verb(
+    model,
+    "evaluate",
+    prints="evaluation: Evaluation",
+    example="mlinfra model evaluate credit-risk:3 --data holdout.csv --label Status",
+)
 @click.argument("reference", metavar=_VERSION)
 @click.option("--data", type=_file, help="CSV file with a header, and the truth beside the rows.")
 @click.option("--label", help="The column that holds the truth.")
@@ -169,7 +179,7 @@ def evaluate(
     invocation.show({"evaluation": documents.evaluation(found)}, facts(dict(found.metrics), found.digest))
 
 
-@verb(model, "copy", example="mlinfra model copy credit-risk:3 --from aws-dev --to gcp-prod")
+@verb(model, "copy", prints="version: Version", example="mlinfra model copy credit-risk:3 --from aws-dev --to gcp-prod")
 @click.argument("reference", metavar=_VERSION)
 @click.option("--from", "source", metavar="ENVIRONMENT", help="Where it is.  [default: as -e]")
 @click.option("--to", "target", metavar="ENVIRONMENT", required=True, help="Where it goes.")
@@ -186,7 +196,7 @@ def copy(invocation: Invocation, reference: str, source: str | None, target: str
         _show(invocation, here.models.get(reference).copy_to(other, name=name))
 
 
-@verb(model, "history", example="mlinfra model history credit-risk")
+@verb(model, "history", prints="history: [Entry]", example="mlinfra model history credit-risk")
 @click.argument("name")
 def history(invocation: Invocation, name: str) -> None:
     """Tell who did what to a model and its versions, the oldest first."""
@@ -201,7 +211,12 @@ def history(invocation: Invocation, name: str) -> None:
     )
 
 
-@verb(model, "download", example="mlinfra model download credit-risk@champion --to ./champion")
+@verb(
+    model,
+    "download",
+    prints="version: Version, folder: str",
+    example="mlinfra model download credit-risk@champion --to ./champion",
+)
 @click.argument("reference", metavar=_VERSION)
 @click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="A folder that is not there yet.")
 def download(invocation: Invocation, reference: str, target: Path) -> None:
@@ -213,7 +228,7 @@ def download(invocation: Invocation, reference: str, target: Path) -> None:
     invocation.show({"version": documents.version(version), "folder": str(target)})
 
 
-@verb(model, "delete", example="mlinfra model delete credit-risk:1 --yes")
+@verb(model, "delete", prints="deleted: [str]", example="mlinfra model delete credit-risk:1 --yes")
 @click.argument("reference", metavar=_VERSION)
 @click.option(
     "--all", "everything", is_flag=True, show_default=False, help="All versions; VERSION is the model's name."

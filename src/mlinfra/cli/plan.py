@@ -32,7 +32,11 @@ _NEEDED: dict[str, dict[str, str]] = {  # what a platform's document cannot be w
 }
 
 
-@click.command(cls=Verb, example="mlinfra plan mlinfra.yaml --all")
+@click.command(
+    cls=Verb,
+    prints="plans: [{kind, name, environment, platform, observed, requests, choices, losses, permissions, notes, …}]",
+    example="mlinfra plan mlinfra.yaml --all",
+)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--all", "everywhere", is_flag=True, show_default=False, help="Every platform side by side.")
 @click.option("--live", is_flag=True, show_default=False, help="Ask first what is there; needs an account.")

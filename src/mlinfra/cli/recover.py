@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from mlinfra.cli.context import Invocation
 
 
-@click.command(cls=Verb, example="mlinfra recover -e aws-dev")
+@click.command(
+    cls=Verb,
+    prints="settled: [{procedure, operation, there}], followed: [Followed], open: int",
+    example="mlinfra recover -e aws-dev",
+)
 @click.pass_obj
 def recover(invocation: Invocation) -> None:
     """Settle what a crash left open and do what is due.

@@ -22,7 +22,7 @@ def spec() -> None:
     """Files: check them, explain their fields."""
 
 
-@verb(spec, "check", example="mlinfra spec check mlinfra.yaml")
+@verb(spec, "check", prints="specs: [{kind, name}], warnings: [str]", example="mlinfra spec check mlinfra.yaml")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 def check(invocation: Invocation, files: tuple[Path, ...]) -> None:
     """Check files, without looking at any environment.
@@ -38,7 +38,7 @@ def check(invocation: Invocation, files: tuple[Path, ...]) -> None:
     invocation.show({"specs": found, "warnings": advice}, Table(("kind", "name", "check"), rows))
 
 
-@verb(spec, "schema", example="mlinfra spec schema > mlinfra.schema.json")
+@verb(spec, "schema", prints="json_schema: {…}", example="mlinfra spec schema > mlinfra.schema.json")
 def schema(invocation: Invocation) -> None:
     """Print the JSON Schema of files, for editors."""
     document = json_schema()
@@ -48,7 +48,12 @@ def schema(invocation: Invocation) -> None:
         click.echo(json.dumps(document, indent=2))
 
 
-@verb(spec, "explain", example="mlinfra spec explain resources.spot")
+@verb(
+    spec,
+    "explain",
+    prints="fields: [{path, kinds, description, type, default, keys}]",
+    example="mlinfra spec explain resources.spot",
+)
 @click.argument(
     "path",
     required=False,

@@ -26,24 +26,26 @@ def store() -> None:
     """
 
 
-@verb(store, "ls", example="mlinfra store ls inputs/")
+@verb(store, "ls", prints="objects: [Object], complete: bool", example="mlinfra store ls inputs/")
 @click.argument("prefix", default="", metavar="[KEY]")
 @click.option("--limit", type=click.IntRange(1), default=1000, help="At most that many.")
 @_which
 def ls(invocation: Invocation, prefix: str, limit: int, name: str) -> None:
     """List what lies below a key."""
     with invocation.connect() as environment:
-        found = list(islice(environment.store.named(name).list(prefix), limit + 1))
+        chosen = environment.store.named(name)
+        found = list(islice(chosen.list(prefix), limit + 1))
+        told = [documents.stored(each, chosen.uri(each.key)) for each in found[:limit]]
     if len(found) > limit:
         invocation.say(f"the first {limit}; there are more")
     rows = [(each.key, each.size, each.modified) for each in found[:limit]]
     invocation.show(
-        {"objects": [documents.stored(each) for each in found[:limit]], "complete": len(found) <= limit},
+        {"objects": told, "complete": len(found) <= limit},
         Table(("key", "size", "modified"), rows, empty="nothing lies there"),
     )
 
 
-@verb(store, "get", example="mlinfra store get inputs/train.csv data/")
+@verb(store, "get", prints="files: [str]", example="mlinfra store get inputs/train.csv data/")
 @click.argument("key")
 @click.argument("target", type=click.Path(path_type=Path), default=Path())
 @_which
@@ -54,7 +56,7 @@ def get(invocation: Invocation, key: str, target: Path, name: str) -> None:
     invocation.show({"files": [str(path) for path in paths]}, Table(("fetched",), [(path,) for path in paths]))
 
 
-@verb(store, "put", example="mlinfra store put data/train.csv inputs/")
+@verb(store, "put", prints="objects: [Object]", example="mlinfra store put data/train.csv inputs/")
 @click.argument("source", type=click.Path(exists=True, path_type=Path))
 @click.argument("key")
 @_which
@@ -66,8 +68,6 @@ def put(invocation: Invocation, source: Path, key: str, name: str) -> None:
     with invocation.connect() as environment:
         chosen = environment.store.named(name)
         written = chosen.put(source, key)
-        addresses = [chosen.uri(each.key) for each in written]
-    invocation.show(
-        {"objects": [documents.stored(each) for each in written]},
-        Table(("written", "size"), [(uri, each.size) for uri, each in zip(addresses, written, strict=True)]),
-    )
+        told = [documents.stored(each, chosen.uri(each.key)) for each in written]
+    rows = [(each["uri"], each["size"]) for each in told]
+    invocation.show({"objects": told}, Table(("written", "size"), rows))

@@ -179,7 +179,7 @@ class EndpointRenderer(Protocol):
         and nothing is deleted that the endpoint still uses.
         """
 
-    def list(self, environment: Environment, token: str | None) -> Request:
+    def list_endpoints(self, environment: Environment, token: str | None) -> Request:
         """One page of the endpoints that carry the kit's tag."""
 
     def health(
@@ -216,7 +216,7 @@ class EndpointObserver(Protocol):
         """The replies of `observe` by step; None where there is no endpoint."""
 
     def endpoints(self, reply: Mapping[str, Any], environment: Environment) -> EndpointPage:
-        """A reply of `list`."""
+        """A reply of `list_endpoints`."""
 
     def health(self, replies: Mapping[str, Document | None], since: datetime, environment: Environment) -> Health:
         """The replies of `health` by step."""

@@ -151,7 +151,7 @@ def _readings(session: Session) -> dict[str, Request]:
     return {
         "jobs": adapter.jobs.find(JobQuery(page_size=1), environment, None),
         "models": adapter.models.list_models(environment, None),
-        "endpoints": adapter.endpoints.list(environment, None),
+        "endpoints": adapter.endpoints.list_endpoints(environment, None),
     }
 
 

@@ -113,7 +113,7 @@ def list_endpoints(session: Session) -> Iterator[EndpointObservation]:
     seen: set[str | None] = set()
     while token not in seen:
         seen.add(token)
-        reply = read(session, session.adapter.endpoints.list(session.environment, token))
+        reply = read(session, session.adapter.endpoints.list_endpoints(session.environment, token))
         if reply is None:
             return
         page = session.adapter.observe.endpoints(reply, session.environment)

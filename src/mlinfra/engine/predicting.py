@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _COMPILED = (".so", ".pyd", ".sha256")  # the walk over sealed trees, where it is installed
-_LAST_LINES = 5  # of what a failing model printed
+_LAST_LINES = 20  # of what a failing model printed
 
 _CHILD = """
 import json, sys
@@ -86,9 +86,9 @@ def predict(
         try:
             answer = json.loads(answered.read_text())
         except (OSError, ValueError) as exc:
-            raise InvocationFailed(
-                "the model failed on these rows", given=said or "nothing was printed", todo="see its last lines above"
-            ) from exc
+            session.say("\n".join(said))
+            last = said[-1] if said else "nothing was printed"
+            raise InvocationFailed("the model failed on these rows", given=last) from exc
     if "error" in answer:
         raise _error(answer["error"])
     return Answers(answer["predictions"], answer["way"])
@@ -124,10 +124,10 @@ def _write(place: Path, content: bytes) -> None:
     place.write_bytes(content)
 
 
-def _run(command: list[str], home: Path, timeout: float) -> str:
+def _run(command: list[str], home: Path, timeout: float) -> list[str]:
     """Run to the end and return the last lines printed; whatever it started is ended with it."""
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         cwd=home,
         env={**environment, "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
@@ -137,14 +137,14 @@ def _run(command: list[str], home: Path, timeout: float) -> str:
         start_new_session=True,
         text=True,
         errors="replace",
-    )
-    try:
-        said, _ = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired as exc:
-        raise InvocationFailed(f"the model gave no answer in {timeout:.0f} s", todo="ask for fewer rows") from exc
-    finally:
-        _end(process)
-    return "\n".join(said.splitlines()[-_LAST_LINES:])
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired as exc:
+            raise InvocationFailed(f"the model gave no answer in {timeout:.0f} s", todo="ask for fewer rows") from exc
+        finally:
+            _end(process)
+    return [line for line in said.splitlines() if line.strip()][-_LAST_LINES:]
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -153,7 +153,6 @@ def _end(process: subprocess.Popen[str]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()
-    process.wait()
 
 
 def _error(document: dict[str, Any]) -> Exception:

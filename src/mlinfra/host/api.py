@@ -40,6 +40,17 @@ OPERATIONS: Mapping[str, Operation] = {
     "UpdateModelVersion": Operation(bodies.UpdateModelVersion, lambda host, body: host.registry.update(body)),
     "DeleteModelVersion": Operation(bodies.NumberedVersion, lambda host, body: host.registry.delete_version(body)),
     "DeleteModel": Operation(bodies.ModelName, lambda host, body: host.registry.delete_model(body)),
+    "CreateEndpoint": Operation(bodies.CreateEndpoint, lambda host, body: host.endpoints.create(body)),
+    "DescribeEndpoint": Operation(bodies.EndpointName, lambda host, body: host.endpoints.describe(body)),
+    "ListEndpoints": Operation(bodies.ListEndpoints, lambda host, body: host.endpoints.list(body)),
+    "UpdateEndpoint": Operation(bodies.UpdateEndpoint, lambda host, body: host.endpoints.update(body)),
+    "DeleteEndpoint": Operation(bodies.DeleteEndpoint, lambda host, body: host.endpoints.delete(body)),
+    "CreateDeployment": Operation(bodies.CreateDeployment, lambda host, body: host.endpoints.create_deployment(body)),
+    "UpdateDeployment": Operation(bodies.UpdateDeployment, lambda host, body: host.endpoints.update_deployment(body)),
+    "DeleteDeployment": Operation(bodies.DeploymentRef, lambda host, body: host.endpoints.delete_deployment(body)),
+    "GetDeploymentMetrics": Operation(bodies.GetDeploymentMetrics, lambda host, body: host.endpoints.metrics(body)),
+    "GetEndpointLogs": Operation(bodies.GetEndpointLogs, lambda host, body: host.endpoints.logs(body)),
+    "InvokeEndpoint": Operation(bodies.InvokeEndpoint, lambda host, body: host.endpoints.invoke(body)),
 }
 
 

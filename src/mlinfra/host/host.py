@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from mlinfra.host.endpoints import Endpoints
     from mlinfra.host.interpreters import Image
     from mlinfra.host.jobs import Jobs
     from mlinfra.host.objects import ObjectStore
@@ -75,6 +76,13 @@ class Host:
         from mlinfra.host.registry import Registry  # noqa: PLC0415  loaded on first use
 
         return Registry(self._database, self._principal)
+
+    @cached_property
+    def endpoints(self) -> Endpoints:
+        """The operations on endpoints and deployments."""
+        from mlinfra.host.endpoints import Endpoints  # noqa: PLC0415  loaded on first use
+
+        return Endpoints(self._database, self._layout, self._images)
 
     def objects(self, bucket: str) -> ObjectStore:
         """One bucket of the object store; it comes into being with its first object.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlinfra.errors import CapabilityError
+from mlinfra.errors import CapabilityError, MlinfraError
 from mlinfra.host.plan import InterpreterPlan
 
 if TYPE_CHECKING:
@@ -73,10 +73,15 @@ def make(lock: Path, version: str, cache: Path) -> Path:
     return make_environment(Lock.of(lock.read_text()), version, cache, candidates=_candidates(version))
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> int:
     """The command line LOCK VERSION CACHE ANSWER: make the environment and write its interpreter into ANSWER."""
     lock, version, cache, answer = arguments
-    Path(answer).write_text(f"{make(Path(lock), version, Path(cache))}\n")
+    try:
+        Path(answer).write_text(f"{make(Path(lock), version, Path(cache))}\n")
+    except MlinfraError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return exc.exit_code
+    return 0
 
 
 def _search(version: str, packages: str) -> tuple[Path | None, Path | None]:
@@ -114,4 +119,4 @@ def _programs(pattern: str) -> Iterator[Path]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

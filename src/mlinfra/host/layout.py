@@ -44,6 +44,10 @@ class Layout:
         """Where the log segments of an endpoint's gateway and servers lie."""
         return self.endpoint(name) / "logs"
 
+    def server(self, endpoint: str, deployment: str) -> Path:
+        """The folder of a deployment's servers; its path is the word by which their processes are known."""
+        return self.endpoint(endpoint) / "servers" / deployment
+
     def endpoint_metrics(self, name: str) -> Path:
         """The database of an endpoint's request counts, apart so that counting never waits for other work."""
         return self.endpoint(name) / "metrics.db"

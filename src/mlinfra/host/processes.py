@@ -129,14 +129,6 @@ def exterminate(work: str, ancestor: int | None = None, *, patience: float = 5.0
     return []
 
 
-def reap_adopted() -> None:
-    """Collect adopted orphans that have ended. For processes whose own children somebody else collects."""
-    for process in table().values():
-        if process.parent == os.getpid() and process.state[0] == "Z":
-            with suppress(ChildProcessError):
-                os.waitpid(process.pid, os.WNOHANG)
-
-
 def proportional(pids: Collection[int], processes: Mapping[int, Process]) -> int:
     """The memory that these processes hold in bytes, pages shared between processes counted by share."""
     return sum(_share(pid) or processes[pid].resident for pid in pids if pid in processes)

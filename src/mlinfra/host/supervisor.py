@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlinfra.contract.states import JobState
 from mlinfra.errors import MlinfraError, TemporaryError
-from mlinfra.host import isolation, processes, schema
+from mlinfra.host import isolation, logs, processes, schema
 from mlinfra.host.attempt import Attempt, Command, End, Limits, Outcome, Signals
 from mlinfra.host.commands import module, module_environment, with_python_first
 from mlinfra.host.database import Database
@@ -31,6 +31,7 @@ _TURN_PERIOD = 0.1  # seconds between two looks whether it is this job's turn
 _REPAIR_PERIOD = 1.0  # seconds between two looks for dead supervisors while waiting
 _AFTER_SECONDS = 3600.0  # how long the commands after the job may take
 _LONGEST_REASON = 4096
+_LAST_LINES = 5
 _LONGEST_RESULT = 1 << 20
 _HOST = "host"  # the source of the supervisor's own lines
 _ANSWER = "interpreter"  # the file in which the making of an environment leaves its interpreter
@@ -92,7 +93,8 @@ class Supervisor:
         for command in self._steps(plan):
             outcome = self._watch([command], plan)
             if not outcome.succeeded:
-                return replace(outcome, reason=f"before the job: {outcome.reason}")
+                last = logs.tail(self._layout.job_logs(self._name), _HOST, _LAST_LINES)
+                return replace(outcome, reason="\n".join([f"before the job: {outcome.reason}", *last]))
         commands = self._nodes(plan)
         self._table.tell(self._name, JobState.RUNNING)
         if self._deadline is None and plan.max_runtime is not None:

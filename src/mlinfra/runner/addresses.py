@@ -8,6 +8,14 @@ from urllib.parse import unquote, urlsplit
 from mlinfra.runner.problem import WRONG, RunnerError
 
 
+def scheme_of(uri: str) -> str:
+    """The scheme of an address, "" for what has none. Raises RunnerError for what is no address at all."""
+    try:
+        return urlsplit(uri).scheme
+    except ValueError as exc:
+        raise RunnerError(f"{uri} is no address: {exc}", WRONG) from exc
+
+
 def without_secrets(uri: str) -> str:
     """An address without user, password and query: what may stand in a log."""
     parts = urlsplit(uri)

@@ -6,9 +6,8 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from mlinfra.runner.addresses import path_of, without_secrets
+from mlinfra.runner.addresses import path_of, scheme_of, without_secrets
 from mlinfra.runner.digest import content_of
 from mlinfra.runner.problem import DAMAGED, MISSING, WRONG, RunnerError
 
@@ -21,7 +20,7 @@ def fetch(uri: str, target: Path, *, digest: str | None = None, token: str | Non
     `digest` is "sha256:<hex>" of the file or folder; `token` is shown to an http(s) server as a bearer token.
     Blocks; repeats what may pass. Raises RunnerError, and then `target` does not exist.
     """
-    scheme = urlsplit(uri).scheme
+    scheme = scheme_of(uri)
     if scheme not in FETCHERS:
         raise RunnerError(f"{uri}: nothing here brings `{scheme}://`; known: {', '.join(sorted(FETCHERS))}", WRONG)
     target.parent.mkdir(parents=True, exist_ok=True)

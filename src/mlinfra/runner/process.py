@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from threading import Timer
 from typing import IO, TYPE_CHECKING, NamedTuple, cast
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _RELAYED = (signal.SIGTERM, signal.SIGINT)
 _GRACE = 110.0  # s between being asked to stop and being made to; SageMaker ends the container after 120
 _LINGER = 5.0  # s for helpers of the command to close its output after it has ended
+_LAST_WORDS = 0.5  # s to read what was written before they were made to
 _KILLED = 128  # and the signal's number: the exit code that shells give
 _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
@@ -157,11 +159,12 @@ class _Guard:
 
 def _end_group(group: int, streams: tuple[Stream, ...]) -> None:
     """End what the command left running, once its output is read or nothing more of it is to be expected."""
+    deadline = time.monotonic() + _LINGER
     for stream in streams:
-        stream.wait(_LINGER)
+        stream.wait(max(0.0, deadline - time.monotonic()))
     _signal_group(group, signal.SIGKILL)
     for stream in streams:
-        stream.wait(_LINGER)
+        stream.wait(_LAST_WORDS)
 
 
 def _signal_group(group: int, number: int) -> None:

@@ -33,10 +33,9 @@ class Stream:
         self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def wait(self, timeout: float) -> bool:
-        """Has everything been read, within so many seconds?"""
+    def wait(self, timeout: float) -> None:
+        """Wait until everything is read, at most so many seconds."""
         self._thread.join(timeout)
-        return not self._thread.is_alive()
 
     def _run(self) -> None:
         with self._pipe:

@@ -6,9 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from mlinfra.runner.addresses import path_of
+from mlinfra.runner.addresses import path_of, scheme_of
 from mlinfra.runner.digest import files_below
 from mlinfra.runner.problem import WRONG, RunnerError
 
@@ -21,7 +20,7 @@ def upload(path: Path, uri: str, hidden: Path | None = None) -> None:
 
     Safe to repeat. Raises RunnerError.
     """
-    scheme = urlsplit(uri).scheme
+    scheme = scheme_of(uri)
     if scheme not in UPLOADERS:
         raise RunnerError(f"{uri}: nothing here writes `{scheme}://`; known: {', '.join(sorted(UPLOADERS))}", WRONG)
     UPLOADERS[scheme](path, uri, hidden)

@@ -103,6 +103,7 @@ def _told_apart(url: str, action: Callable[[], Answer]) -> Answer | _Again:
     except _Again as exc:
         return exc
     except HTTPError as exc:
+        exc.close()
         said = f"{exc.code} {exc.reason}"
         if exc.code in _RETRIED:
             return _Again(said, _seconds(exc.headers.get("Retry-After")))

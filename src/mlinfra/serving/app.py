@@ -14,7 +14,7 @@ from mlinfra.serving.messages import Refusal, Response
 from mlinfra.serving.routes import Route, routes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mlinfra.serving.capture import Capture
     from mlinfra.serving.exchange import Exchange
@@ -36,7 +36,14 @@ class App:
     """
 
     def __init__(
-        self, settings: Settings, models: Models, lane: Lane, metrics: Metrics, capture: Capture | None
+        self,
+        *,
+        settings: Settings,
+        models: Models,
+        lane: Lane,
+        metrics: Metrics,
+        capture: Capture | None,
+        soon: Callable[[Callable[[], None]], object],
     ) -> None:
         self.settings = settings
         self.models = models
@@ -45,6 +52,7 @@ class App:
         self.now = time.monotonic()
         self.date = b""
         self.draining = False
+        self.soon = soon  # asks the event loop to call a function in its next turn
         self.buffered = 0  # bytes of bodies in memory
         self._capture = capture
         self._connections: set[Connection] = set()

@@ -102,7 +102,7 @@ def _count_keys(document: Any) -> int:
     if isinstance(document, dict):
         items = list(document.values())
         return len(document) + sum(_count_keys(item) for item in items if isinstance(item, (dict, list)))
-    if document and isinstance(document[0], (dict, list)):
+    if isinstance(document, list) and document and isinstance(document[0], (dict, list)):
         return sum(_count_keys(item) for item in document if isinstance(item, (dict, list)))
     return 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib import metadata as distributions
 from typing import TYPE_CHECKING, Any
 
@@ -176,6 +176,7 @@ def _v2_error(refusal: Refusal) -> dict[str, Any]:
     return document
 
 
+@cache
 def _installed(requirement: str) -> str | None:
     """The version at hand of a requirement's package, None where it is not installed."""
     name = requirement

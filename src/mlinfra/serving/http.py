@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from mlinfra.serving.app import App
 
 _ONLY_ONCE = frozenset({b"host", b"content-type", b"content-encoding", b"inference-header-content-length"})
-_WAITING = 16  # pipelined requests held back before the connection is read no further
+_TURN = 16  # pipelined requests answered before others have their turn
 _LINGER = 2.0  # seconds in which a client may still read the answer to a request that was cut short
 _STALLED = 30.0  # seconds in which a client must take something of its answer
-_OVERHEAD = 8  # a body in one-byte chunks arrives six times as long
+_OVERHEAD = 8  # times the body: in one-byte chunks it arrives six times as long
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _IDLE, _HEAD, _BODY, _DEAF = range(4)
 
@@ -42,6 +42,7 @@ class Connection(asyncio.Protocol):
         "_request",
         "_stalled",
         "_transport",
+        "_turn",
         "_upgrading",
         "_waiting",
         "deadline",
@@ -56,6 +57,7 @@ class Connection(asyncio.Protocol):
         self._received = 0  # raw bytes of an unfinished request, but for its first chunk
         self._large = False  # the last chunk could hold a head beyond the limit
         self._upgrading = False
+        self._turn = 0  # requests of the last chunk
         self._eof = False  # the client will send no more
         self._stalled = False  # the client does not take its answers
         self._ended = False  # we will send no more
@@ -84,6 +86,7 @@ class Connection(asyncio.Protocol):
         """Bytes of requests; all that is complete in them is answered before this returns, or handed to the lane."""
         if self._phase == _DEAF:
             return
+        self._turn = 0
         self._large = len(data) > self._app.settings.head_limit
         try:
             self._parser.feed_data(data)
@@ -93,6 +96,8 @@ class Connection(asyncio.Protocol):
             self._fail(_malformed(exc))
         if self._phase in (_HEAD, _BODY):
             self._account(len(data))
+        if self._waiting and not self._busy:
+            self._app.soon(self._pump)
 
     def eof_received(self) -> bool:
         """The client will send no more; it may still be waiting for answers."""
@@ -111,8 +116,8 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._stalled = False
-        self._transport.resume_reading()
         self.deadline = self._app.now + self._app.settings.idle_timeout
+        self._pump()
 
     # the parser's side
 
@@ -187,8 +192,11 @@ class Connection(asyncio.Protocol):
         if parts:
             request.body = parts[0] if len(parts) == 1 else b"".join(parts)
             self._parts = []
-        if self._busy or self._waiting:
-            self._hold(request)
+        self._turn += 1
+        if self._busy or self._waiting or self._turn > _TURN:
+            self._waiting.append(request)
+            if len(self._waiting) == _TURN:
+                self._transport.pause_reading()
         else:
             self._serve(request)
 
@@ -201,8 +209,6 @@ class Connection(asyncio.Protocol):
             return
         self._write(request, response)
         self._pump()
-        if self._phase != _DEAF and not self._stalled and len(self._waiting) < _WAITING:
-            self._transport.resume_reading()
 
     def expire(self) -> None:
         """The deadline has passed."""
@@ -236,14 +242,15 @@ class Connection(asyncio.Protocol):
             self._write(request, response)
 
     def _pump(self) -> None:
-        """Serve what waited, up to the next request that the lane takes."""
-        while self._waiting and not self._busy and not self._ended:
+        """Serve what waited: one turn of it, up to the next request that the lane takes, while the client reads."""
+        for _ in range(min(_TURN, len(self._waiting))):
+            if self._busy or self._ended or self._stalled:
+                return
             self._serve(self._waiting.popleft())
-
-    def _hold(self, request: Request) -> None:
-        self._waiting.append(request)
-        if len(self._waiting) >= _WAITING:
-            self._transport.pause_reading()
+        if self._waiting:
+            self._app.soon(self._pump)
+        elif not self._busy and not self._stalled and self._phase != _DEAF:
+            self._transport.resume_reading()
 
     def _write(self, request: Request, response: Response) -> None:
         app = self._app
@@ -307,8 +314,8 @@ class Connection(asyncio.Protocol):
         self._received += count
         if self._phase == _HEAD and self._received > self._app.settings.head_limit:
             self._fail(_head_too_large(self._app.settings.head_limit))
-        elif self._received > _OVERHEAD * self._app.settings.body_limit:
-            self._too_large()
+        elif self._received > _OVERHEAD * self._request.size + self._app.settings.head_limit:
+            self._fail(Refusal(413, "BodyTooLarge", "more framing than body", close=True))
 
     def _unusual(self, version: str) -> None:
         headers = self._request.headers

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 import warnings
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,9 @@ async def _run(settings: Settings, listener: socket.socket, model: Model | None,
     metrics = metrics or Metrics(1)
     lane = Lane(loop, settings.queue_length, settings.queue_seconds)
     capture = Capture(settings, metrics) if settings.capture else None
-    app = App(settings, Models(model), lane, metrics, capture)
+    app = App(
+        settings=settings, models=Models(model), lane=lane, metrics=metrics, capture=capture, soon=loop.call_soon
+    )
     stopping: asyncio.Future[int] = loop.create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, stopping, 0)
@@ -60,10 +63,13 @@ async def _run(settings: Settings, listener: socket.socket, model: Model | None,
     if capture:
         capture.start()
     lane.submit(partial(_prepare, model, loaded=loaded), partial(_prepared, stopping, app), 0.0)
+    spare = listener.dup()
     server = await loop.create_server(partial(Connection, app), sock=listener)
     ticking = loop.create_task(_tick(app))
     code = await stopping
-    await _drain(app, server)
+    server.close()
+    await _take_in(app, spare)
+    await _drain(app)
     ticking.cancel()
     lane.stop()
     if capture:
@@ -110,12 +116,20 @@ async def _tick(app: App) -> None:
         app.tick()
 
 
-async def _drain(app: App, server: asyncio.Server) -> None:
-    """Finish what has begun: what is connected is answered, what comes later finds the port closed."""
+async def _take_in(app: App, port: socket.socket) -> None:
+    """Close the port without cutting off clients whom the system has connected already, but we have not accepted."""
+    accepted = []
+    with port, suppress(BlockingIOError):
+        while True:
+            accepted.append(port.accept()[0])
+    for client in accepted:
+        await asyncio.get_running_loop().connect_accepted_socket(partial(Connection, app), client)
+
+
+async def _drain(app: App) -> None:
+    """Finish what has begun; what comes later finds the port closed."""
     log("draining")
     app.drain()
-    await asyncio.sleep(0.05)  # connections made before the port closes are taken in
-    server.close()
     until = time.monotonic() + app.settings.drain_timeout
     while not app.is_idle and time.monotonic() < until:
         await asyncio.sleep(0.02)

@@ -77,6 +77,7 @@ class Supervisor:
 
     def _stop(self, *_signal: object) -> None:
         self._stopping = True
+        self._listener.close()  # else the system would go on connecting clients whom nobody accepts
         for pid in self._workers:
             os.kill(pid, signal.SIGTERM)
 

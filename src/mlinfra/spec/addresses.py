@@ -37,6 +37,14 @@ def checked_address(value: object) -> str:
     return value
 
 
+def project_path(value: object) -> str:
+    """A path as it is written; whether it stays in the project's folder is known where the spec file is."""
+    path = checked_address(value)
+    if scheme(path):
+        raise wrong("an address where a path belongs", allowed=_INSIDE, todo="copy it into the project's folder")
+    return path
+
+
 def path_findings(paths: list[tuple[Loc, str]], base: Path, project: Path) -> Iterator[Finding]:
     """Every path that leaves `project`. Paths are relative to `base`; links are followed."""
     for loc, path in paths:
@@ -73,4 +81,6 @@ def _is_inside(path: Path, project: Path) -> bool:
         return False
 
 
-Address = Annotated[str, Plain(checked_address, _ALLOWED, {"type": "string", "minLength": 1, "maxLength": _LONGEST})]
+_TEXT: Final = {"type": "string", "minLength": 1, "maxLength": _LONGEST}
+Address = Annotated[str, Plain(checked_address, _ALLOWED, _TEXT)]
+ProjectPath = Annotated[str, Plain(project_path, _INSIDE, _TEXT)]

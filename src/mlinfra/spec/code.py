@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
-from mlinfra.spec.addresses import Address, checked_address, scheme
+from mlinfra.spec.addresses import ProjectPath, checked_address
 from mlinfra.spec.base import Model
 from mlinfra.spec.findings import wrong
 from mlinfra.spec.references import compact
@@ -27,14 +27,6 @@ def _git_url(value: object) -> str:
     return url
 
 
-def _code_path(value: str) -> str:
-    if scheme(value):
-        raise wrong(
-            "code from an address", allowed="a folder, or {git: URL, ref: SHA}", todo="name a folder, or use git"
-        )
-    return value
-
-
 class GitSource(Model):
     """Code at one commit of a repository."""
 
@@ -43,7 +35,7 @@ class GitSource(Model):
 
 
 Code = Annotated[
-    Annotated[Address, AfterValidator(_code_path), Tag("<path>")] | Annotated[GitSource, Tag("<git>")],
+    Annotated[ProjectPath, Tag("<path>")] | Annotated[GitSource, Tag("<git>")],
     Discriminator(lambda value: "<path>" if isinstance(value, str) else "<git>"),
 ]
 
@@ -80,6 +72,6 @@ class Python(Model):
     """The interpreter and the packages of a job."""
 
     version: PythonVersion | None = Field(default=None, description="Major and minor. Without it the platform's own.")
-    requirements: Address | None = Field(
+    requirements: ProjectPath | None = Field(
         default=None, description="A requirements file of the project. Versions and digests are locked at submission."
     )

@@ -1,5 +1,6 @@
 """A field's type in words, for `spec explain` and the reference."""
 
+import json
 from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -31,7 +32,7 @@ def default_in_words(info: FieldInfo) -> str:
     default = plain(info.get_default(call_default_factory=True, validated_data={}))
     if default in (None, {}, [], ""):
         return ""
-    return str(default).lower() if isinstance(default, bool) else str(default)
+    return default if isinstance(default, str) else json.dumps(default)
 
 
 def _bound(info: FieldInfo, name: str) -> float | None:

@@ -14,9 +14,11 @@ NAME_LENGTH: Final = 32  # Azure ML's names
 ENDPOINT_NAME_LENGTH: Final = 24  # leaves room for a dash and six digits of the environment within Azure's 32
 KEY_LENGTH: Final = 63  # Vertex AI's labels, SageMaker's channels
 SCALAR_LENGTH: Final = 2_500  # SageMaker's hyperparameter values
+COMMAND_LENGTH: Final = 32_768  # of a command in one text; more is a script
 
 TAGS: Final = 40  # the clouds allow 50 and more; the kit needs some for itself
 DEPLOYMENTS: Final = 10  # production variants of a SageMaker endpoint
+ENVIRONMENTS: Final = 50  # overlays, each of which is laid over the body and checked
 NODES: Final = 100
 ACCELERATORS: Final = 16  # on one machine
 RETRIES: Final = 10

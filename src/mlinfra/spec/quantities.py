@@ -169,7 +169,9 @@ class Threshold(Notation):
     """A bound that a metric has to keep."""
 
     NOUN: ClassVar[str] = "comparison"
-    PATTERN: ClassVar[str] = r"(?:>=|<=|>|<) {0,4}[-+]?(?:[0-9]{1,100}(?:\.[0-9]{0,100})?|\.[0-9]{1,100})(?:[eE][-+]?[0-9]{1,3})?"
+    PATTERN: ClassVar[str] = (
+        r"(?:>=|<=|>|<) {0,4}[-+]?(?:[0-9]{1,100}(?:\.[0-9]{0,100})?|\.[0-9]{1,100})(?:[eE][-+]?[0-9]{1,3})?"
+    )
     ALLOWED: ClassVar[str] = 'a comparison with a number such as ">= 0.80" or "< 12" (>=, <=, > or <)'
 
     comparison: str

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from mlinfra.spec.words import advise
 
 _OPENING: Final = "${{"
-_REFERENCE: Final = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
+_REFERENCE: Final = re.compile(r"\$\{\{([^{}]*)\}\}")
 _FORM: Final = re.compile(r"\s*([A-Za-z_]+)\.([A-Za-z_][A-Za-z0-9_-]*)\s*")
 
 
@@ -34,7 +34,7 @@ def faults(text: str, known: Mapping[str, Collection[str]]) -> Iterator[Fault]:
         elif form[1] not in known:
             yield Fault(f"unknown section {form[1]} in {found[0]}", forms, advise(form[1], known, "correct it"))
         elif form[2] not in known[form[1]]:
-            names = sorted(known[form[1]])
+            names = known[form[1]]
             todo = advise(form[2], names, f"add {form[2]} to {form[1]}")
             yield Fault(f"no such name in {form[1]}: {form[2]}", ", ".join(names) or f"none, {form[1]} is empty", todo)
     if _OPENING in _REFERENCE.sub("", text):

@@ -18,7 +18,7 @@ AcceleratorKind = Annotated[
 class Accelerator(Model):
     """Accelerators of one kind on each machine."""
 
-    kind: AcceleratorKind = Field(description="The vendor's name in lower case: t4, l4, v100, a100, h100 …")
+    kind: AcceleratorKind = Field(description="The vendor's name in lower case, such as t4, l4, v100, a100 or h100.")
     count: int = Field(default=1, ge=1, le=ACCELERATORS, description="How many on each machine.")
 
 

@@ -484,7 +484,7 @@ class Renderer:
     def _request(self, step, operation, lookup=None, **body):
         return Request(step, "fake", operation, body, lookup=lookup, repeatable=True)
 
-    def list(self, environment, token):
+    def list_endpoints(self, environment, token):
         return Request("list", "fake", "List", {"token": token}, effect=False)
 
     def health(self, endpoint, deployment, since, environment):

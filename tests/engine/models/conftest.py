@@ -1,4 +1,4 @@
-"""A platform in memory: stores with conditions and faults, a registry whose lists may lag, clients that can be killed."""
+"""A platform in memory: stores with conditions and faults, a registry whose lists may lag, clients that die."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mlinfra.contract.jobs import Artefact
 from mlinfra.contract.models import ModelPage, VersionObservation, VersionPage
 from mlinfra.contract.requests import Lookup, Request
 from mlinfra.contract.states import Approval, VersionState
-from mlinfra.contract.steps import Done, Send, Wait
+from mlinfra.contract.steps import Done, Send
 from mlinfra.contract.store import ObjectInfo
 from mlinfra.engine.folders import Folders
 from mlinfra.engine.journal import Journal
@@ -32,7 +32,7 @@ from mlinfra.modelkit import Manifest
 from mlinfra.modelkit.manifest import digest_file, package_files
 
 
-class Killed(BaseException):  # noqa: N818  it is no error that anybody should handle
+class Killed(BaseException):
     """The process is gone: nothing that it would still do happens."""
 
 
@@ -43,6 +43,7 @@ class FakeClock:
         self.skew = timedelta(0)
 
     def now(self):
+        self.sleep(1e-6)  # no two moments are the same
         return self.true() + self.skew
 
     def true(self):
@@ -221,9 +222,7 @@ class Registry:
         self.next_version[model] = number
         if model not in self.names:
             self.names.append(model)
-        row = Row(
-            model, number, digest, created=self.clock.now(), visible=self.clock.monotonic() + self.lag, **details
-        )
+        row = Row(model, number, digest, created=self.clock.now(), visible=self.clock.monotonic() + self.lag, **details)
         self.rows.append(row)
         return self._document(row)
 
@@ -236,7 +235,7 @@ class Registry:
         rows = [row for row in self.rows if row.model == model and row.visible <= self.clock.monotonic()]
         rows = sorted(rows, key=lambda row: -row.version)
         start = int(token or 0)
-        end = start + self.page if token is not None else start + self.page
+        end = start + self.page
         found = {"versions": [self._document(row) for row in rows[start:end]]}
         return {**found, "token": str(end)} if end < len(rows) else found
 
@@ -295,10 +294,10 @@ class Renderer:
 
     remove_first = False
 
-    def observe(self, registration, environment):
+    def observe(self, registration, _environment):
         return (_read("found", "find", model=registration.model, digest=registration.digest),)
 
-    def next_step(self, registration, replies, environment):
+    def next_step(self, registration, replies, _environment):
         found = (replies["found"] or {}).get("versions", [])
         if found:
             return Done(found[0])
@@ -314,13 +313,13 @@ class Renderer:
         }
         return Send((Request("version", "registry", "create", body, lookup=Lookup(look, "versions")),))
 
-    def list_models(self, environment, token):
+    def list_models(self, _environment, token):
         return _read("models", "models", token=token)
 
-    def list_versions(self, model, environment, token):
+    def list_versions(self, model, _environment, token):
         return _read("versions", "list", model=model, token=token)
 
-    def mark(self, version, marks, siblings, environment):
+    def mark(self, version, marks, siblings, _environment):
         add = {"id": version.native_id, "add": list(marks.add_aliases), "remove": list(marks.remove_aliases)}
         if marks.stage is not None:
             add["stage"] = marks.stage
@@ -333,20 +332,20 @@ class Renderer:
                 requests.append(_effect(f"unmark-{other.version}", "mark", id=other.native_id, remove=taken))
         return tuple(reversed(requests)) if self.remove_first else tuple(requests)
 
-    def delete_version(self, version, environment):
+    def delete_version(self, version, _environment):
         return (_effect("delete", "delete", id=version.native_id),)
 
-    def delete_model(self, model, environment):
+    def delete_model(self, model, _environment):
         return (_effect("drop", "drop", model=model),)
 
-    def console_url(self, version, environment):
+    def console_url(self, version, _environment):
         return f"https://console.example/{version.native_id}"
 
 
 class Observer:
     """`observe.py` of the platform in memory."""
 
-    def version(self, reply, environment):
+    def version(self, reply, _environment):
         return VersionObservation(
             native_id=reply["id"],
             model=reply["model"],
@@ -368,7 +367,7 @@ class Observer:
         found = tuple(self.version(each, environment) for each in reply["versions"])
         return VersionPage(found, reply.get("token"))
 
-    def models(self, reply, environment):
+    def models(self, reply, _environment):
         return ModelPage(tuple(reply["models"]), reply.get("token"))
 
 
@@ -504,7 +503,9 @@ def contents():
 
     def read(folder):
         return {
-            path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
         }
 
     return read

@@ -11,7 +11,7 @@ from mlinfra.engine.audit import history as log
 from mlinfra.engine.marks import alias, stage, unalias
 from mlinfra.engine.models import register
 from mlinfra.engine.versions import resolve
-from mlinfra.errors import CapabilityError, Conflict, NotFound, Unavailable, UsageError
+from mlinfra.errors import CapabilityError, Conflict, KitFault, NotFound, Unavailable, UsageError
 
 
 @pytest.fixture
@@ -54,6 +54,7 @@ def test_an_alias_that_is_there_already_is_said_and_nothing_is_sent(world, two, 
     assert world.heard("already")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("remove_first", [False, True])
 def test_at_every_moment_of_a_move_the_alias_means_one_version(world, two, faults, killed, remove_first):
     """Killed at any call, in whichever order the platform's requests come, a reader finds the old or the new one."""
@@ -170,7 +171,9 @@ def test_thousands_of_versions_are_read_by_pages(world, two, faults):
     registry = world.place().registry
     for number in range(3, 2501):
         row = registry.rows[0]
-        registry.rows.append(type(row)(**{**vars(row), "version": number, "aliases": [], "digest": f"sha256:{number:064x}"}))
+        registry.rows.append(
+            type(row)(**{**vars(row), "version": number, "aliases": [], "digest": f"sha256:{number:064x}"})
+        )
     counted = faults()
     assert resolve(world.session(faults=counted), "credit-risk:2400").version == "2400"
     assert counted.count("list") == 2
@@ -182,6 +185,6 @@ def test_thousands_of_versions_are_read_by_pages(world, two, faults):
 def test_a_listing_in_circles_is_found_out(world, two):
     session = two()
     real = world.place().registry._list
-    world.place().registry._list = lambda model, token=None: {**real(model), "token": "1"}
-    with pytest.raises(Exception, match="in a circle"):
+    world.place().registry._list = lambda model, **_: {**real(model), "token": "1"}
+    with pytest.raises(KitFault, match="in a circle"):
         resolve(session, "credit-risk:77")

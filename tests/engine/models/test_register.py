@@ -374,7 +374,15 @@ def test_a_swapped_package_at_a_versions_address_is_refused(world, package, tmp_
 def test_a_version_of_another_tool_is_shown_and_not_read(world, tmp_path):
     world.place().registry.answer(
         "create",
-        {"model": "foreign", "digest": "", "uri": "mem://else/x", "owner": "", "lineage": {}, "metrics": {}, "tags": {}},
+        {
+            "model": "foreign",
+            "digest": "",
+            "uri": "mem://else/x",
+            "owner": "",
+            "lineage": {},
+            "metrics": {},
+            "tags": {},
+        },
     )
     shown = show(world.session(), "foreign:1")
     assert shown.manifest is None

@@ -72,7 +72,7 @@ def test_a_parameter_that_looks_like_shell_is_one_harmless_argument(job: Callabl
     done = job(script, command=command, params={"depth": evil}).run()
     assert json.loads(done.out) == [["--depth", evil, f"--both={evil}!"], evil]
     in_shell = 'printf "%s|" "${{params.depth}}" ${{params.depth}}'
-    done = job(shell=in_shell, params={"depth": evil}).run()
+    done = job(**{"shell": in_shell}, params={"depth": evil}).run()
     assert done.out == "|".join([evil, *evil.split(), ""])
     assert not (tmp_path / "hacked").exists()
 

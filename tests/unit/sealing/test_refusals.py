@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn import config_context
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor, VotingClassifier
@@ -34,9 +35,9 @@ def _sparse():
 
 
 _CASES = {
-    "another model": (lambda: SVC(), "sklearn.svm._classes.SVC is not among the types"),
+    "another model": (SVC, "sklearn.svm._classes.SVC is not among the types"),
     "another model in a pipeline": (lambda: _after(StandardScaler()).set_params(logisticregression=SVC()), "SVC"),
-    "neighbours": (lambda: KNeighborsClassifier(), "KNeighborsClassifier is not among"),
+    "neighbours": (KNeighborsClassifier, "KNeighborsClassifier is not among"),
     "an ensemble of others": (lambda: VotingClassifier([("a", _forest())]), "VotingClassifier is not among"),
     "another transformer": (lambda: _after(PCA(3)), "PCA is not among"),
     "a function": (lambda: _after(FunctionTransformer(np.abs)), "a function of your own is not sealed"),
@@ -116,6 +117,11 @@ def test_transformers_that_put_out_data_frames_are_refused(data, tmp_path):
     estimator = _after(StandardScaler()).fit(data.x, data.binary)
     estimator[0].set_output(transform="pandas")
     assert "set_output" in seal(estimator, "predict", None, tmp_path)["reason"]
+
+
+def test_a_library_set_to_data_frames_is_refused(data, tmp_path):
+    with config_context(transform_output="pandas"):
+        assert "transform_output" in seal(_forest().fit(data.x, data.binary), "predict", None, tmp_path)["reason"]
 
 
 def test_an_example_in_float32_is_refused_since_rows_would_be_rounded_first(data, tmp_path):

@@ -145,7 +145,7 @@ def test_thresholds_are_rounded_towards_minus_infinity(sealed):
     assert model.predict(rows) == estimator.predict(rows).tolist()
 
 
-@pytest.mark.parametrize("labels", [["no", "yes"], [False, True], [3, 7], [-1.5, 2.5]])
+@pytest.mark.parametrize("labels", [["no", "yes"], [False, True], [3, 7], [-1.0, 2.0]])
 def test_labels_keep_their_type(labels, data, sealed, tmp_path):
     estimator = HistGradientBoostingClassifier(max_iter=5).fit(data.x, np.array(labels)[data.binary])
     predictions = sealed(estimator).predict(data.x)
@@ -161,7 +161,7 @@ def _rejects(model, rows, *, row=0, column=0):
     with pytest.raises(InputRejected) as caught:
         model.predict(rows)
     assert {(cell["row"], cell["column"]) for cell in caught.value.rows} == {(row, column)}
-    assert caught.value.rows == model.refuses(rows)
+    assert repr(caught.value.rows) == repr(model.refuses(rows))
     return caught.value.rows[0]
 
 

@@ -24,13 +24,15 @@ VENDORS = {
     ("job", "azure"): r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}",
 }
 
-names = st.from_regex(NAME_PATTERN, fullmatch=True).filter(lambda name: re.fullmatch(NAME_PATTERN, name))
+words = st.lists(st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True), min_size=1, max_size=6)
+names = words.map(lambda parts: f"abc{'-'.join(parts)}"[:32].rstrip("-"))
 suffixes = st.from_regex(r"[0-9a-f]{0,12}", fullmatch=True)
 
 
 @given(names, suffixes, st.sampled_from(sorted(VENDORS)))
 def test_every_derived_name_is_one_that_the_vendor_takes(name: str, suffix: str, where: tuple[str, str]):
     kind, platform = where
+    assert re.fullmatch(NAME_PATTERN, name)
     derived = derive_name(kind, platform, name, suffix, environment_id="aws/1/eu/dev")
     assert re.fullmatch(VENDORS[where], derived)
     assert suffix in derived

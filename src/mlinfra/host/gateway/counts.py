@@ -48,9 +48,9 @@ class Counts:
         elif status >= _REJECTED:
             second.rejected += 1
 
-    def take(self) -> tuple[int, dict[tuple[str, int], _Second]]:
-        """The seconds that are over, and the moment until which they are complete."""
-        until = int(time.time())
+    def take(self, *, everything: bool = False) -> tuple[int, dict[tuple[str, int], _Second]]:
+        """The seconds that are over, and the moment until which they are complete; at the end, the present one too."""
+        until = int(time.time()) + everything
         over = {key: self._seconds.pop(key) for key in list(self._seconds) if key[1] < until}
         return until, over
 

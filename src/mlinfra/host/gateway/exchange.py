@@ -20,7 +20,18 @@ _BAD_GATEWAY, _TIMED_OUT = 502, 504
 class Exchange:
     """A request and where its answer goes. Without a client it is a shadow's copy, whose answer is dropped."""
 
-    __slots__ = ("_client", "_close", "_name", "_settled", "_started_answer", "pool", "request", "retried", "started", "upstream")
+    __slots__ = (
+        "_client",
+        "_close",
+        "_name",
+        "_settled",
+        "_started_answer",
+        "pool",
+        "request",
+        "retried",
+        "started",
+        "upstream",
+    )
 
     def __init__(
         self,

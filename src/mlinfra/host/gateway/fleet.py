@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from mlinfra.contract.states import EndpointState
 from mlinfra.host import logs
+from mlinfra.host.gateway.environment import EnvironmentMissing, python_for
 from mlinfra.host.gateway.servers import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
+    from mlinfra.host.layout import Layout
     from mlinfra.host.plan import ServerPlan
 
 LIVENESS_PERIOD = 5.0  # seconds between two looks at a server that is ready
@@ -27,24 +26,22 @@ _LAST_LINES = 20
 
 
 class Fleet:
-    """A deployment's servers. `changed` is called whenever `state`, `reason`, `restarts` or readiness change."""
+    """A deployment's servers. Everything runs on the event loop."""
 
-    def __init__(
-        self, name: str, plan: ServerPlan, python: str, folder: Path, log_folder: Path, changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, layout: Layout, endpoint: str, name: str, plan: ServerPlan, drain_timeout: float) -> None:
         self.reason = ""
         self.restarts = 0
-        self.drain_timeout = 60.0
+        self._layout = layout
         self._name = name
         self._plan = plan
-        self._python = python
-        self._folder = folder
-        self._logs = log_folder
-        self._changed = changed
+        self._drain_timeout = drain_timeout
+        self._folder = layout.server(endpoint, name)
+        self._logs = layout.endpoint_logs(endpoint)
         self._servers: dict[int, Server] = {}
         self._keepers: dict[int, asyncio.Task[None]] = {}
         self._leaving: dict[int, asyncio.Event] = {}
-        self._deadline = time.monotonic() + plan.start_timeout
+        self._interpreter: asyncio.Task[str] | None = None
+        self._deadline = 0.0  # for the first start, set when there is something to start
         self._was_ready = False
         self._failed = False
 
@@ -80,43 +77,62 @@ class Fleet:
     async def end(self) -> None:
         """Drain and stop every server."""
         self.scale(0)
+        if self._interpreter:
+            self._interpreter.cancel()
         await asyncio.gather(*self._keepers.values())
 
     async def _keep(self, number: int, leaving: asyncio.Event, before: asyncio.Task[None] | None) -> None:
         """Have one server running until it is to leave, or the deployment has failed."""
         if before:
             await before
+        try:
+            python = await self._python()
+        except EnvironmentMissing as exc:
+            self._fail(str(exc))
+            return
+        except asyncio.CancelledError:
+            return  # the deployment ends before it has begun
+        source = f"{self._name}.replica-{number}"
         backoff, starts = _FIRST_BACKOFF, 0
         while not leaving.is_set():
             began = time.monotonic()
-            server = Server(self._plan, self._python, self._folder / str(number), self._logs, f"{self._name}.replica-{number}")
+            server = Server(self._plan, python, self._folder / str(number), self._logs, source)
             self._servers[number] = server
             reason = await self._live(server, leaving)
-            await self._retire(number, server)
+            await self._retire(number, server, self._drain_timeout if leaving.is_set() else 0.0)
             if not reason:
                 return
             starts += 1
             if not self._was_ready and (starts >= STARTS or time.monotonic() >= self._deadline):
-                self._fail(f"{server.source} {reason}", server.source)
+                self._fail(self._with_last_lines(f"{source} {reason}", source))
                 return
             if time.monotonic() - began > _STEADY_SECONDS:
                 backoff = _FIRST_BACKOFF
-            self._note(f"{server.source} {reason}; started again")
+            self.reason = f"{source} {reason}; it is started again"
+            self.restarts += 1
             await _wait(leaving, backoff)
             backoff = min(backoff * 2, _LONGEST_BACKOFF)
+
+    async def _python(self) -> str:
+        """The interpreter, its environment made on first use; the clock of the first start begins with it."""
+        if self._interpreter is None:
+            making = python_for(self._plan, self._folder, self._layout.interpreters, self._logs, self._name)
+            self._interpreter = asyncio.get_running_loop().create_task(making)
+        python = await self._interpreter
+        self._deadline = self._deadline or time.monotonic() + self._plan.start_timeout
+        return python
 
     async def _live(self, server: Server, leaving: asyncio.Event) -> str:
         """Start a server and watch it. Returns why it must go, empty where it is to leave."""
         try:
             await server.start()
         except OSError as exc:
-            return f"could not be started: {exc.strerror}: {exc.filename or ''}"
+            return f"could not be started: {exc}"
         problem = await self._get_ready(server, leaving)
         if problem or leaving.is_set():
             return problem
         server.ready = True
         self._was_ready = self._was_ready or len(self.ready) >= len(self._leaving)
-        self._changed()
         return await self._watch(server, leaving)
 
     async def _get_ready(self, server: Server, leaving: asyncio.Event) -> str:
@@ -136,14 +152,13 @@ class Fleet:
 
     async def _watch(self, server: Server, leaving: asyncio.Event) -> str:
         failures = 0
-        ended = asyncio.ensure_future(server.ended())
-        left = asyncio.ensure_future(leaving.wait())
+        ended, left = asyncio.ensure_future(server.ended()), asyncio.ensure_future(leaving.wait())
         try:
             while True:
-                done, _pending = await asyncio.wait({ended, left}, timeout=LIVENESS_PERIOD, return_when="FIRST_COMPLETED")
-                if left in done:
+                await asyncio.wait({ended, left}, timeout=LIVENESS_PERIOD, return_when=asyncio.FIRST_COMPLETED)
+                if left.done():
                     return ""
-                if ended in done:
+                if ended.done():
                     return _words(ended.result())
                 failures = 0 if await server.is_healthy() else failures + 1
                 if failures >= LIVENESS_FAILURES:
@@ -152,27 +167,22 @@ class Fleet:
             ended.cancel()
             left.cancel()
 
-    async def _retire(self, number: int, server: Server) -> None:
-        server.ready = False
-        self._changed()
+    async def _retire(self, number: int, server: Server, patience: float) -> None:
         if server.exit_code is None:
-            await server.drain(self.drain_timeout)
+            await server.drain(patience)
         await server.stop()
         if self._servers.get(number) is server:
             del self._servers[number]
 
-    def _fail(self, what: str, source: str) -> None:
+    def _fail(self, reason: str) -> None:
         """The deployment never was ready: nothing of it goes on running."""
-        lines = logs.tail(self._logs, source, _LAST_LINES)
+        self.reason = reason
         self._failed = True
         self.scale(0)
-        self.reason = "\n".join([f"{what}; its last lines:", *lines]) if lines else f"{what}; it printed nothing"
-        self._changed()
 
-    def _note(self, reason: str) -> None:
-        self.reason = reason
-        self.restarts += 1
-        self._changed()
+    def _with_last_lines(self, what: str, source: str) -> str:
+        lines = logs.tail(self._logs, source, _LAST_LINES)
+        return "\n".join([f"{what}; its last lines:", *lines]) if lines else f"{what}; it printed nothing"
 
 
 def _load(server: Server) -> int:

@@ -60,9 +60,7 @@ def answer(status: int, message: str, *, deployment: str = "", close: bool = Fal
     return document(status, body, deployment=deployment, close=close, head_only=head_only)
 
 
-def document(
-    status: int, body: bytes, *, deployment: str = "", close: bool = False, head_only: bool = False
-) -> bytes:
+def document(status: int, body: bytes, *, deployment: str = "", close: bool = False, head_only: bool = False) -> bytes:
     """A whole answer with a JSON body."""
     lines = [status_line(status), b"content-type: application/json\r\n", b"content-length: %d\r\n" % len(body)]
     if deployment:

@@ -23,11 +23,24 @@ class Pool:
     def __init__(self, port: int) -> None:
         self.open = True
         self.in_flight = 0
+        self.quiet = asyncio.Event()  # set while nothing is in flight
+        self.quiet.set()
         self._port = port
         self._idle: list[Upstream] = []  # the warmest last
         self._all: set[Upstream] = set()
         self._connecting: set[asyncio.Task[None]] = set()
         self._waiting: deque[Exchange] = deque()
+
+    def enter(self) -> None:
+        """A request is on its way."""
+        self.in_flight += 1
+        self.quiet.clear()
+
+    def leave(self) -> None:
+        """A request is settled."""
+        self.in_flight -= 1
+        if not self.in_flight:
+            self.quiet.set()
 
     def submit(self, exchange: Exchange) -> None:
         """Send a request as soon as a connection is free."""

@@ -72,7 +72,7 @@ class Router:
             exchange.failed(503, "no server of the deployment is ready")
             return
         exchange.pool = server.pool
-        server.pool.in_flight += 1
+        server.pool.enter()
         server.pool.submit(exchange)
 
     def _copy(self, request: Request) -> None:
@@ -84,7 +84,7 @@ class Router:
         """An exchange has ended, one way or another."""
         self._in_flight.discard(exchange)
         if exchange.pool:
-            exchange.pool.in_flight -= 1
+            exchange.pool.leave()
         if exchange.is_shadow:
             self._shadows -= 1
         if exchange.request.counts:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from mlinfra.host.plan import ServerPlan
 
 _CHUNK = 1 << 16
-_DRAIN_PERIOD = 0.02  # seconds between two looks whether the last request is answered
 _LAST_WORDS = 1.0  # seconds for output that is still under way when the process has ended
 
 
@@ -81,9 +78,8 @@ class Server:
     async def drain(self, patience: float) -> None:
         """Take no further requests and wait until the last is answered, at most so long."""
         self.ready = False
-        deadline = time.monotonic() + patience
-        while self.pool.in_flight and time.monotonic() < deadline:
-            await asyncio.sleep(_DRAIN_PERIOD)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.pool.quiet.wait(), patience)
 
     async def stop(self) -> None:
         """End the process and all that it started: politely, and by force after its grace."""
@@ -94,9 +90,8 @@ class Server:
                 processes.kill([self._leader(self._process.pid)], signal.SIGTERM)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._process.wait(), self._plan.stop_grace)
-            await asyncio.get_running_loop().run_in_executor(None, processes.exterminate, self._work, os.getpid())
+            await asyncio.get_running_loop().run_in_executor(None, processes.exterminate, self._work)
             await self._process.wait()
-            processes.reap_adopted()
         if self._output:
             await asyncio.wait([self._output], timeout=_LAST_WORDS)
             self._output.cancel()

@@ -139,13 +139,13 @@ class Upstream(asyncio.Protocol):
         self._head: list[bytes] = []
         self._out: list[bytes] = []
         self._status = 0
-        self._has_length = False
-        self._has_chunks = False
-        self._headed = False
+        self._has_length: bool = False
+        self._has_chunks: bool = False
+        self._headed: bool = False
         self._reusable = False
-        self._in_chunks = False  # the caller gets chunks, since nobody knows the length
-        self._until_close = False  # the model server ends its answer by hanging up
-        self._complete = False
+        self._in_chunks: bool = False  # the caller gets chunks, since nobody knows the length
+        self._until_close: bool = False  # the model server ends its answer by hanging up
+        self._complete: bool = False
 
     def _pass_on(self) -> None:
         """Hand on what has come, in one write."""

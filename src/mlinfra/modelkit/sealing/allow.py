@@ -100,7 +100,7 @@ def rule_for(value: object, rules: dict[str, Rule]) -> Rule:
     kind = type(value)
     if rule is None or getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is not kind:
         raise NotSealed(f"{name} is not among the types that can be sealed")
-    if "transform_output" in str(vars(value).get("_sklearn_output_config", "")):
+    if vars(value).get("_sklearn_output_config", {}).get("transform") not in (None, "default"):
         raise NotSealed(f"{kind.__qualname__} was told to put out data frames (set_output)")
     for need in rule.needs:
         found = getattr(value, need.name, need.values[0])

@@ -21,6 +21,7 @@ def extract(estimator: Any, method: str) -> Recipe:
     """The recipe of a fitted estimator for one method; raises NotSealed where anything about it is not known."""
     check_version("scikit-learn")
     _check_method(estimator, method)
+    _check_settings()
     steps, model = split(estimator)
     columns = Columns(tuple(Feature(index) for index in range(int(estimator.n_features_in_))))
     for step in steps:
@@ -55,6 +56,11 @@ def _check_method(estimator: Any, method: str) -> None:
         raise NotSealed(f"the estimator's {method} was replaced on the object itself")
     if not hasattr(estimator, "n_features_in_"):
         raise NotSealed("the estimator is not fitted, or not of scikit-learn")
+
+
+def _check_settings() -> None:
+    if import_module("sklearn").get_config()["transform_output"] != "default":
+        raise NotSealed("scikit-learn is set to put out data frames (transform_output)")
 
 
 def split(estimator: Any) -> tuple[list[Any], Any]:

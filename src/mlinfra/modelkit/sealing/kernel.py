@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mlinfra.errors import CapabilityError, IntegrityError
@@ -34,21 +35,21 @@ class Kernel(Protocol):
 def walk_module() -> ModuleType:
     """The compiled module; raises CapabilityError where it is missing or of another version."""
     try:
-        from mlinfra.modelkit.sealing import _walk  # noqa: PLC0415  it may be missing, and that is an answer
+        walk = import_module("mlinfra.modelkit.sealing._walk")
     except ImportError as exc:
         raise CapabilityError(
             "sealed models need the compiled walk, which is not installed here",
             given=str(exc),
             todo="run `python -m mlinfra.modelkit.sealing.build`, or serve the estimator itself",
         ) from exc
-    if _walk.ABI != _ABI:
+    if walk.ABI != _ABI:
         raise CapabilityError(
             "the compiled walk is of another version than the code around it",
-            given=_walk.ABI,
+            given=walk.ABI,
             allowed=str(_ABI),
             todo="run `python -m mlinfra.modelkit.sealing.build`",
         )
-    return _walk
+    return walk
 
 
 def open_kernel(program: Program, *, scalar_only: bool = False) -> Kernel:

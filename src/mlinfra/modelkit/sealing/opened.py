@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,21 +134,15 @@ def _check_digest(file: Any, path: Path, expected: str) -> None:
 
 def _runner(program: Program, kernel: Kernel) -> Callable[[Any], list[Any]]:
     """What answers for this program; decided once."""
-    if program.finish in layout.FINISHES:
-        finish = layout.FINISHES.index(program.finish)
-        if program.matrix is None:
-            return lambda rows: kernel.predict(rows, finish)
+    if program.finish not in layout.FINISHES:
+        end = _exp if program.finish == "exp" else partial(_softmax, order=program.order)
+        scores = _product(program, kernel) if program.matrix else _scores(program, kernel)
+        return lambda rows: end(scores(rows))
+    finish = layout.FINISHES.index(program.finish)
+    if program.matrix:
         product = _product(program, kernel)
         return lambda rows: kernel.finish(product(rows), finish)
-    scores = _scores(program, kernel) if program.matrix is None else _product(program, kernel)
-    if program.finish == "exp":
-        return lambda rows: _listed(np.exp(scores(rows).ravel()))
-    return lambda rows: _listed(_softmax(scores(rows), program.order))
-
-
-def _listed(values: Floats) -> list[Any]:
-    listed: list[Any] = values.tolist()
-    return listed
+    return lambda rows: kernel.predict(rows, finish)
 
 
 def _scores(program: Program, kernel: Kernel) -> Callable[[Any], Floats]:
@@ -174,10 +169,14 @@ def _product(program: Program, kernel: Kernel) -> Callable[[Any], Floats]:
     return run
 
 
-def _softmax(scores: Floats, order: str) -> Floats:
+def _exp(scores: Floats) -> list[Any]:
+    return list(np.exp(scores.ravel()).tolist())
+
+
+def _softmax(scores: Floats, order: str) -> list[Any]:
     """scikit-learn's softmax: numpy's exp, and its sum, whose order depends on how the matrix lies in memory."""
     x = np.array(scores, order="F" if order == "F" else "C")
-    x -= np.max(x, axis=1).reshape(-1, 1)
+    x -= np.maximum.reduce(x, axis=1, keepdims=True)
     np.exp(x, out=x)
-    x /= np.sum(x, axis=1).reshape(-1, 1)
-    return x
+    x /= np.add.reduce(x, axis=1, keepdims=True)
+    return list(x.tolist())

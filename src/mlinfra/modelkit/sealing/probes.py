@@ -62,12 +62,13 @@ _EMPTIED = 0.2  # of the mixed rows lose a cell
 def probe_rows(recipe: Recipe, examples: Sequence[Row], count: int, seed: int = 1) -> list[Row]:
     """About `count` rows: every threshold with its neighbours, paths through trees, extremes one cell at a time."""
     rng = random.Random(seed)  # noqa: S311  the same rows each time, not secrets
-    columns = [_candidates(recipe, column, rng) for column in range(recipe.columns)]
-    bases = list(examples) or [[rng.choice(column) for column in columns] for _ in range(64)]
-    rows = list(_stacked(columns, rng, count // 2))
-    rows += list(_mixed(columns, bases, rng, count // 4))
-    rows += list(_along_paths(recipe, bases, rng, count // 4))
-    rows += list(_extremes(recipe, bases, rng))
+    with np.errstate(all="ignore"):
+        columns = [_candidates(recipe, column, rng) for column in range(recipe.columns)]
+        bases = list(examples) or [[rng.choice(column) for column in columns] for _ in range(64)]
+        rows = list(_stacked(columns, rng, count // 2))
+        rows += _mixed(columns, bases, rng, count // 4)
+        rows += _along_paths(recipe, bases, rng, count // 4)
+        rows += _extremes(recipe, bases, rng)
     return [*bases[:1000], *rows]
 
 
@@ -115,12 +116,11 @@ def _near_thresholds(recipe: Recipe, index: int, feature: Feature) -> list[float
 
 def _beside(thresholds: Floats) -> Floats:
     """The neighbours of thresholds as float64 and as float32, and the points where float32 rounds to either side."""
-    with np.errstate(over="ignore"):
-        narrow = thresholds.astype(np.float32)
-        up, down = np.nextafter(narrow, np.float32(np.inf)), np.nextafter(narrow, np.float32(-np.inf))
-        near = [np.nextafter(thresholds, np.inf), np.nextafter(thresholds, -np.inf)]
-        near += [part.astype(np.float64) for part in (narrow, up, down)]
-        near += [near[2] + (near[3] - near[2]) / 2, near[2] - (near[2] - near[4]) / 2]
+    narrow = thresholds.astype(np.float32)
+    up, down = np.nextafter(narrow, np.float32(np.inf)), np.nextafter(narrow, np.float32(-np.inf))
+    near = [np.nextafter(thresholds, np.inf), np.nextafter(thresholds, -np.inf)]
+    near += [part.astype(np.float64) for part in (narrow, up, down)]
+    near += [near[2] + (near[3] - near[2]) / 2, near[2] - (near[2] - near[4]) / 2]
     values: Floats = np.concatenate(near)
     return values[np.isfinite(values)]
 
@@ -130,15 +130,14 @@ def _before(feature: Feature, values: Floats) -> Floats | None:
     for op in reversed(feature.ops):
         if op.name in ("equal", "lookup", "replace"):
             return None
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            if op.name == "sub":
-                values = values + op.a
-            elif op.name == "add":
-                values = values - op.a
-            elif op.name == "div":
-                values = values * op.a
-            elif op.name == "mul":
-                values = values / op.a
+        if op.name == "sub":
+            values = values + op.a
+        elif op.name == "add":
+            values = values - op.a
+        elif op.name == "div":
+            values = values * op.a
+        elif op.name == "mul":
+            values = values / op.a
     return values
 
 
@@ -168,14 +167,15 @@ def _along_paths(recipe: Recipe, bases: Sequence[Row], rng: random.Random, count
     if not isinstance(recipe.model, TreeModel):
         return
     trees = recipe.model.trees
-    inner = np.flatnonzero((trees.left >= 0) & (trees.category_set < 0))
-    if not len(inner):
+    inner = np.flatnonzero(trees.left >= 0)
+    compares = inner[trees.category_set[inner] < 0]
+    if not len(compares):
         return
     parents = np.full(len(trees.left), -1)
     parents[trees.left[inner]] = inner
     parents[trees.right[inner]] = inner
     for _ in range(count // 4):
-        node = int(inner[rng.randrange(len(inner))])
+        node = int(compares[rng.randrange(len(compares))])
         values = _path(trees, parents, node)
         threshold = float(trees.threshold[node])
         narrow = np.float32(min(max(threshold, -_LARGEST_FLOAT32), _LARGEST_FLOAT32))

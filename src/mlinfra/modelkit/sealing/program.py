@@ -76,8 +76,10 @@ def to_bytes(program: Program) -> bytes:
         body += b"\0" * (-len(body) % _ALIGNMENT)
         places[name] = [len(body), len(data)]
         body += data
-    header = {key: value for key, value in asdict(program).items() if key != "arrays"}
-    text = json.dumps({**header, "places": places}, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    header = {name: getattr(program, name) for name in _TYPES}
+    header["matrix"] = asdict(program.matrix) if program.matrix else None
+    header["places"] = places
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
     head = _MAGIC + _HEAD.pack(layout.FORMAT, len(text)) + text
     return head + b"\0" * (-len(head) % _ALIGNMENT) + bytes(body)
 

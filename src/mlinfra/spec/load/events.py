@@ -67,6 +67,12 @@ _WORDS: Final = (
         "unexpected end of stream", "a quote without its end", "quotes in pairs", "close the quote", at_beginning=True
     ),
     _Words(
+        "expected the node content",
+        "a value is missing",
+        "a value",
+        "write the value, or close what is open",
+    ),
+    _Words(
         "expected <block end>", "the indentation does not fit", "keys of one mapping in one column", "align the keys"
     ),
     _Words(

@@ -1,3 +1,4 @@
+# ruff: noqa: PTH, LOG015  written as such scripts are written
 """Training as written for an Azure ML command job: every path is an argument, MLflow is used where it is installed."""
 
 import argparse

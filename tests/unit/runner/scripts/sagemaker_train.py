@@ -1,3 +1,4 @@
+# ruff: noqa: PTH, LOG015  written as such scripts are written
 """Training as written for SageMaker's script mode: folders and parameters come from SM_* variables."""
 
 import argparse
