@@ -8,13 +8,11 @@ import click
 from click.shell_completion import get_completion_class
 
 from mlinfra.cli.commands import Verb
-from mlinfra.cli.main import PROGRAM
+from mlinfra.cli.main import COMPLETION, PROGRAM
 from mlinfra.errors import KitFault
 
 if TYPE_CHECKING:
     from mlinfra.cli.context import Invocation
-
-VARIABLE = f"_{PROGRAM.upper()}_COMPLETE"
 
 
 @click.command(cls=Verb, prints="shell: str, source: str", example='eval "$(mlinfra completion bash)"')
@@ -29,7 +27,7 @@ def completion(context: click.Context, shell: str) -> None:
     found = get_completion_class(shell)
     if found is None:
         raise KitFault(f"completion for {shell} is gone from the command line's library")
-    source = found(context.find_root().command, {}, PROGRAM, VARIABLE).source()
+    source = found(context.find_root().command, {}, PROGRAM, COMPLETION).source()
     if invocation.as_json:
         invocation.show({"shell": shell, "source": source})
     else:

@@ -46,7 +46,9 @@ class Invocation:
         return self.output == "json"
 
     def say(self, text: str) -> None:
-        """Tell people on stderr; nobody listening is no error."""
+        """Tell people on stderr, on every line whether it is emulated; nobody listening is no error."""
+        if self.chosen and self.chosen.environment.emulated:
+            text = f"[emulated] {text}"
         if not self.quiet:
             with contextlib.suppress(BrokenPipeError):
                 click.echo(text, err=True)
@@ -61,8 +63,7 @@ class Invocation:
             from mlinfra.engine import environments  # noqa: PLC0415  help needs none of it
 
             self.chosen = environments.choose(self.folders, self.environment)
-            emulated = ", emulated" if self.chosen.environment.emulated else ""
-            self.say(f"environment: {self.chosen.environment.name} ({self.chosen.because}{emulated})")
+            self.say(f"environment: {self.chosen.environment.name} ({self.chosen.because})")
         return self.chosen
 
     @contextmanager

@@ -38,9 +38,21 @@ def init(invocation: Invocation, folder: Path) -> None:
             given=", ".join(str(folder / name) for name in taken),
             todo="choose an empty folder",
         )
-    source = files("mlinfra.cli") / "starter"
-    for name in STARTER:
-        with new_file(folder / name) as file:
-            file.write((source / f"{name}.txt").read_bytes())
+    _write(folder)
     invocation.say(f"written to {folder.resolve()}; next: mlinfra apply {folder / 'mlinfra.yaml'}")
     invocation.show({"folder": str(folder.resolve()), "files": list(STARTER)})
+
+
+def _write(folder: Path) -> None:
+    """Write all files or none."""
+    source = files("mlinfra.cli") / "starter"
+    written: list[Path] = []
+    try:
+        for name in STARTER:
+            with new_file(folder / name) as file:
+                file.write((source / f"{name}.txt").read_bytes())
+            written.append(folder / name)
+    except BaseException:
+        for path in written:
+            path.unlink()
+        raise

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mlinfra.cli.context import Invocation
 
 PROGRAM = "mlinfra"
+COMPLETION = "_MLINFRA_COMPLETE"  # set by the shell that asks what could come next
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -24,6 +25,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _guarded(arguments)
     except KeyboardInterrupt:  # a second one, or one while the first was being told
         return 130
+    finally:
+        _let_go_of_stdout()
 
 
 def _guarded(arguments: list[str]) -> int:
@@ -35,17 +38,25 @@ def _guarded(arguments: list[str]) -> int:
         code = _command(arguments, invocation)
         invocation.finish()
         sys.stdout.flush()
-    except BrokenPipeError:
-        return _reader_left()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        return 0
     except BaseException as exc:  # noqa: BLE001  everything ends here, as a message and an exit code
         return _told(exc, arguments, invocation)
     return code
 
 
 def _command(arguments: list[str], invocation: Invocation) -> int:
+    from click.exceptions import Exit  # noqa: PLC0415  see above
+
     from mlinfra.cli.root import root  # noqa: PLC0415  see above
 
-    code = root.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=invocation)
+    if COMPLETION in os.environ:
+        root.main(arguments, PROGRAM, complete_var=COMPLETION)  # answers the shell and exits
+    try:
+        with root.make_context(PROGRAM, arguments, obj=invocation) as context:
+            code = root.invoke(context)
+    except Exit as exc:
+        return exc.exit_code
     return code if isinstance(code, int) else 0
 
 
@@ -55,14 +66,15 @@ def _told(exc: BaseException, arguments: list[str], invocation: Invocation | Non
     try:
         return failures.tell(exc, arguments, invocation)
     except BrokenPipeError:
-        return _reader_left(failures.exit_code(exc))
+        return failures.exit_code(exc)
 
 
-def _reader_left(code: int = 0) -> int:
-    """Whoever read our output has seen enough; what is left to flush goes nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    return code
+def _let_go_of_stdout() -> None:
+    """Where what is left cannot be written, let it go nowhere: Python would complain of it again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
 
 
 if __name__ == "__main__":

@@ -35,13 +35,16 @@ def write_document(document: Mapping[str, Any]) -> None:
 
 
 def write_tables(tables: Iterable[Table]) -> None:
-    """Print tables one below the other."""
-    for number, table in enumerate(tables):
-        if number:
-            sys.stdout.write("\n")
+    """Print tables one below the other; what an empty one says goes to stderr."""
+    printed = 0
+    for table in tables:
         if not table.rows:
             click.echo(table.empty or "none", err=True)
-        elif sys.stdout.isatty():
+            continue
+        if printed:
+            sys.stdout.write("\n")
+        printed += 1
+        if sys.stdout.isatty():
             _write_styled(table)
         else:
             _write_plain(table)

@@ -113,7 +113,7 @@ def _settle_standing(work: Work, wanted: Release, observed: EndpointObservation 
 
 def _reach(work: Work, wanted: Release, watcher: Watcher) -> Outcome:
     session = work.session
-    observed = work.observe()
+    observed = work.settled()
     old = serving(observed, work.ledger.book.known(), wanted.spec)
     wanted = _fitted(wanted, old, observed, session.environment, session.clock.now())
     if old is None:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlinfra.engine.endpoint_work import Change, Outcome, Work, at_work, raise_for_end
+from mlinfra.engine.endpoint_work import Change, Outcome, Work, at_work, raise_for_end, standing
 from mlinfra.engine.endpoints import name_of
 from mlinfra.engine.releases import serving, version_of
 from mlinfra.engine.rollout import Phase, Rollout, begin, send_back
@@ -70,7 +70,8 @@ def rollback(session: Session, reference: str, to: str | None = None) -> Outcome
     """Back to the good release before this one, or to the one that `to` names. A rollout that stands is aborted.
 
     Its deployments are made ready and probed before they get all traffic at once. It has served here, so nobody is
-    asked for approval again. `to` is a version (`3`, `credit-risk:3`) or a deployment's name.
+    asked for approval again. `to` is a version (`3`, `credit-risk:3`) or a deployment's name; with it the call is safe
+    to repeat. A rollback that was interrupted is gone on with.
 
     Raises:
         NotFound: there is no such release on record.
@@ -80,14 +81,21 @@ def rollback(session: Session, reference: str, to: str | None = None) -> Outcome
     name = name_of(session, reference)
     with at_work(session, name) as work:
         observed = work.existing()
-        if work.under_way and to is None:
-            return _send_back(work, work.under_way)
-        work.refuse_while_rolling_out()
-        book = work.ledger.book
-        goal = _choose(book.previous, book.current, to, name)
-        old = serving(observed, book.known(), goal.spec)
-        who = session.caller.principal
-        ended = work.carry(begin(old, goal, Policy(), session.clock.now(), who=who, reverses=True))
+        rollout = work.under_way
+        if rollout is None:
+            book = work.ledger.book
+            if to is not None and book.current is not None and _is_named(book.current, to):
+                session.say(f"{name} serves {book.current.title} already; nothing to do")
+                return Outcome(Change.UNCHANGED, observed)
+            goal = _choose(book.previous, to, name)
+            old = serving(observed, book.known(), goal.spec)
+            who = session.caller.principal
+            rollout = begin(old, goal, Policy(), session.clock.now(), who=who, reverses=True)
+        elif not rollout.reverses and to is None:
+            return _send_back(work, rollout)
+        elif not rollout.reverses or not (to is None or _is_named(rollout.new, to)):
+            raise standing(name, rollout)
+        ended = work.carry(rollout)
         raise_for_end(name, ended)
         return Outcome(Change.WENT_BACK, work.observe(), ended)
 
@@ -164,11 +172,9 @@ def _ask_for_abort(session: Session, name: str, held: Conflict) -> Asked:
     return Asked(rollout, held.what)
 
 
-def _choose(previous: tuple[Release, ...], current: Release | None, to: str | None, name: str) -> Release:
+def _choose(previous: tuple[Release, ...], to: str | None, name: str) -> Release:
     if to is None and previous:
         return previous[-1]
-    if to is not None and current is not None and _is_named(current, to):
-        raise UsageError(f"{name} serves that already", given=to, todo="name another version")
     found = [release for release in previous if to is not None and _is_named(release, to)]
     if not found:
         there = ", ".join(release.title for release in reversed(previous)) or "none is recorded"

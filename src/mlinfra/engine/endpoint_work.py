@@ -14,7 +14,7 @@ from mlinfra.engine.rollout import Phase, Rollout
 from mlinfra.engine.rollout_records import Ledger
 from mlinfra.engine.rollout_run import Run
 from mlinfra.engine.rollout_watch import how_to_go_on
-from mlinfra.engine.shaping import observe, shape
+from mlinfra.engine.shaping import LAG, LOOK, observe, shape, shares
 from mlinfra.errors import Conflict, Denied, DeploymentFailed, NotFound, RolledBack
 
 if TYPE_CHECKING:
@@ -75,13 +75,26 @@ class Work:
             )
         return endpoint
 
+    def settled(self) -> EndpointObservation | None:
+        """The endpoint as it is once reads have had the time to catch up with what the kit itself did last."""
+        book, clock = self.ledger.book, self.session.clock
+        while True:
+            observed = self.observe()
+            if observed is None or book.current is None or book.changed is None or book.under_way:
+                return observed
+            age = (clock.now() - book.changed).total_seconds()
+            if shares(observed) == shares(book.current) or age >= LAG:
+                return observed
+            clock.sleep(LOOK)
+            self._renew()
+
     def existing(self) -> EndpointObservation:
         """The endpoint, which must be there.
 
         Raises:
             NotFound: it is not.
         """
-        endpoint = self.observe()
+        endpoint = self.settled()
         if endpoint is None:
             raise NotFound(
                 "there is no such endpoint", given=self.name, todo="`mlinfra endpoint list` shows those there are"

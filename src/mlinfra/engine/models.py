@@ -126,12 +126,12 @@ def enter(
 ) -> VersionObservation:
     """Bring a package into the store and the registry, wherever it comes from. `verb` is what the log calls it."""
     owner = session.caller.principal
-    add_use(session, package.digest, model, owner)
+    was_held = add_use(session, package.digest, model, owner)
     registration = Registration(
         model=model,
         digest=package.digest,
-        artefact=send_package(session, package),
-        manifest=package.manifest.as_document(),
+        artefact=send_package(session, package, remembered=was_held),
+        manifest=package.as_document(),
         lineage=origin.lineage,
         metrics=origin.metrics,
         owner=owner,
@@ -206,28 +206,16 @@ def download(session: Session, reference: str, target: Path) -> VersionObservati
 
 
 def _reconcile(session: Session, held: Lease, registration: Registration) -> tuple[VersionObservation, bool]:
-    """The registered version, and whether it was made now.
-
-    A create is not sent again while lists may still lag behind it.
-    """
-    renderer, environment, clock = session.adapter.models, session.environment, session.clock
-    requests: tuple[Request, ...] = ()
-    sent_at = 0.0
+    """The registered version, and whether it was made now."""
+    renderer, environment = session.adapter.models, session.environment
+    patience = _PatienceWithLists(session)
 
     def observe() -> dict[str, Document | None]:
         patiently(session, held.renew)
         return read_all(session, renderer.observe(registration, environment))
 
     def next_step(replies: dict[str, Document | None]) -> Step:
-        nonlocal requests, sent_at
-        step = renderer.next_step(registration, replies, environment)
-        if not isinstance(step, Send):
-            return step
-        window = VISIBILITY if all(each.repeatable for each in step.requests) else LIFETIME
-        if step.requests == requests and clock.monotonic() - sent_at < window:
-            return Wait(f"the registry to show the new version of {registration.model}", LOOKUP_PAUSE)
-        requests, sent_at = step.requests, clock.monotonic()
-        return step
+        return patience.temper(renderer.next_step(registration, replies, environment))
 
     name = f"model/{registration.model}/{registration.digest}"
     reply = reconcile(session, name, observe, next_step, deadline=DEADLINE)
@@ -236,7 +224,32 @@ def _reconcile(session: Session, held: Lease, registration: Registration) -> tup
         raise IntegrityError(
             "the registry answered with another model", given=version.digest, allowed=registration.digest
         )
-    return version, bool(requests)
+    return version, patience.has_sent
+
+
+class _PatienceWithLists:
+    """Keeps a create from being sent again while lists may still lag behind it."""
+
+    def __init__(self, session: Session) -> None:
+        self._clock = session.clock
+        self._sent: tuple[Request, ...] = ()
+        self._looked: float | None = None  # when the effect was first looked for
+
+    @property
+    def has_sent(self) -> bool:
+        return bool(self._sent)
+
+    def temper(self, step: Step) -> Step:
+        if not isinstance(step, Send):
+            return step
+        now = self._clock.monotonic()
+        if step.requests == self._sent:
+            self._looked = now if self._looked is None else self._looked
+            window = VISIBILITY if all(each.repeatable for each in step.requests) else LIFETIME
+            if now - self._looked < window:
+                return Wait("the registry to show the new version", LOOKUP_PAUSE)
+        self._sent, self._looked = step.requests, None
+        return step
 
 
 def _manifest_or_why_not(session: Session, version: VersionObservation) -> tuple[Manifest | None, str]:

@@ -16,7 +16,7 @@ from mlinfra.engine.fetching import brought
 from mlinfra.engine.listing import Entry, check_paths
 from mlinfra.engine.patience import patiently
 from mlinfra.engine.transfer import Item, download_tree, local_item, upload_items
-from mlinfra.errors import CapabilityError, CapacityUnavailable, Conflict, IntegrityError, MlinfraError, NotFound
+from mlinfra.errors import CapabilityError, CapacityUnavailable, Conflict, IntegrityError, NotFound
 from mlinfra.modelkit import MANIFEST_NAME, Manifest, describe
 from mlinfra.package import tree_digest
 from mlinfra.package.atomic import new_file
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlinfra.contract.models import VersionObservation
+    from mlinfra.contract.requests import Document
     from mlinfra.engine.session import Session
 
 LARGEST_MANIFEST = 16_000_000  # bytes; the largest honest ones list ten thousand files
@@ -35,21 +36,25 @@ LARGEST_MANIFEST = 16_000_000  # bytes; the largest honest ones list ten thousan
 
 @dataclass(frozen=True)
 class Package:
-    """A model package somewhere. `document` is its manifest's text; `files` yields the others as items to send."""
+    """A model package somewhere. `digest` means the same model everywhere; `text` is the manifest's.
+
+    `files` yields everything but the manifest as items to send.
+    """
 
     manifest: Manifest
-    document: bytes
+    digest: str
+    text: bytes
     files: Callable[[], list[Item]]
 
-    @property
-    def digest(self) -> str:
-        """`sha256:<hex>`: the one that means the same model everywhere."""
-        return self.manifest.digest
+    def as_document(self) -> Document:
+        """The manifest as it lies beside the files."""
+        document: Document = json.loads(self.text)
+        return document
 
     def items(self) -> list[Item]:
         """Everything that makes the package, manifest included."""
-        entry = Entry(hashlib.sha256(self.document).hexdigest(), len(self.document))
-        return [*self.files(), Item(MANIFEST_NAME, entry, lambda: nullcontext(self.document))]
+        entry = Entry(hashlib.sha256(self.text).hexdigest(), len(self.text))
+        return [*self.files(), Item(MANIFEST_NAME, entry, lambda: nullcontext(self.text))]
 
 
 def models_prefix(digest: str) -> str:
@@ -66,10 +71,16 @@ def local_package(session: Session, path: Path) -> Package:
         NotFound, SpecError: there is no model.
         IntegrityError: a file is not the one that was saved.
     """
-    manifest = _verified(path, session.folders.cache)
-    place = path / MANIFEST_NAME
-    document = place.read_bytes() if place.is_file() else json.dumps(manifest.as_document(), indent=2).encode()
-    return Package(manifest, document, lambda: _local_files(path, manifest, session.folders.cache))
+    if not path.exists():
+        describe(path)  # says what there might be
+    cache = session.folders.cache
+    kept = _kept(path, cache)
+    with suppress(OSError, IntegrityError):
+        return _packed(kept.read_bytes(), path, cache)
+    text = _verified(path)
+    with suppress(OSError, CapacityUnavailable), new_file(kept) as file:
+        file.write(text)
+    return _packed(text, path, cache)
 
 
 def stored_package(session: Session, prefix: str) -> Package:
@@ -86,31 +97,32 @@ def stored_package(session: Session, prefix: str) -> Package:
         raise NotFound("there is no model package at this address", given=store.uri(prefix))
     if info.size > LARGEST_MANIFEST:
         raise IntegrityError("this is no model manifest", given=f"{info.size:,} bytes", allowed=f"{LARGEST_MANIFEST:,}")
-    document = patiently(session, lambda: store.get(key))
-    manifest = read_manifest(document, origin=store.uri(key))
-    return Package(manifest, document, lambda: _stored_files(session, prefix, manifest))
+    text = patiently(session, lambda: store.get(key))
+    manifest, digest = read_manifest(text, origin=store.uri(key))
+    return Package(manifest, digest, text, lambda: _stored_files(session, prefix, manifest))
 
 
-def read_manifest(document: bytes, *, origin: str) -> Manifest:
-    """The manifest in a text from elsewhere; `origin` names it in errors.
+def read_manifest(text: bytes, *, origin: str) -> tuple[Manifest, str]:
+    """The manifest in a text, and the digest that it bears; `origin` names the text in errors.
 
     Raises:
         IntegrityError: it is damaged, was changed, or names files outside its folder.
     """
     try:
-        manifest = Manifest.from_document(json.loads(document))
+        document = json.loads(text)
     except (ValueError, RecursionError) as exc:
         raise IntegrityError("the model manifest is not JSON", given=origin) from exc
+    manifest = Manifest.from_document(document)
     check_paths(manifest.files)
-    return manifest
+    return manifest, str(document["digest"])
 
 
-def send_package(session: Session, package: Package) -> Artefact:
+def send_package(session: Session, package: Package, *, remembered: bool = False) -> Artefact:
     """Bring a package to its place in the environment's store, unless it lies there whole.
 
-    The store is asked each time: another machine may have removed the last version that held these bytes.
+    The store is asked each time, unless what this machine remembers is known to hold.
     """
-    return upload_items(session, models_prefix(package.digest), package.digest, package.items, remembered=False)
+    return upload_items(session, models_prefix(package.digest), package.digest, package.items, remembered=remembered)
 
 
 def verify_package(folder: Path, digest: str) -> None:
@@ -179,21 +191,26 @@ def _prefix(session: Session, version: VersionObservation) -> str:
     return session.client.store().key(version.artefact.uri).rstrip("/")
 
 
-def _verified(path: Path, cache: Path) -> Manifest:
-    """The manifest of a path whose bytes were compared with it, now or when they were last seen changed."""
-    if not path.exists():
-        return describe(path)
-    name = json.dumps([tree_digest(path, cache).digest, path.name if path.is_file() else "", mlinfra.__version__])
-    kept = cache / "manifests" / f"{hashlib.sha256(name.encode()).hexdigest()}.json"
-    with suppress(OSError, ValueError, MlinfraError):
-        return Manifest.from_document(json.loads(kept.read_bytes()))
+def _kept(path: Path, cache: Path) -> Path:
+    """Where the manifest is remembered with which exactly these bytes were compared."""
+    about = [tree_digest(path, cache).digest, path.name if path.is_file() else "", mlinfra.__version__]
+    return cache / "manifests" / f"{hashlib.sha256(json.dumps(about).encode()).hexdigest()}.json"
+
+
+def _verified(path: Path) -> bytes:
+    """The text of the manifest at a path, or of the one that another tool's model would have; all bytes compared."""
     manifest = describe(path)
+    place = path / MANIFEST_NAME
+    if not place.is_file():
+        return json.dumps(manifest.as_document(), indent=2).encode()
     check_paths(manifest.files)
-    if (path / MANIFEST_NAME).is_file():
-        manifest.verify(path)
-    with suppress(OSError, CapacityUnavailable), new_file(kept) as file:
-        file.write(json.dumps(manifest.as_document()).encode())
-    return manifest
+    manifest.verify(path)
+    return place.read_bytes()
+
+
+def _packed(text: bytes, path: Path, cache: Path) -> Package:
+    manifest, digest = read_manifest(text, origin=str(path))
+    return Package(manifest, digest, text, lambda: _local_files(path, manifest, cache))
 
 
 def _local_files(path: Path, manifest: Manifest, cache: Path) -> list[Item]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mlinfra.engine import records
@@ -27,11 +28,15 @@ KEPT = 10  # earlier releases that `rollback` may go back to
 
 @dataclass(frozen=True)
 class Book:
-    """The releases of an endpoint, `previous` the oldest first, and its newest rollout, which may be over."""
+    """The releases of an endpoint, `previous` the oldest first, and its newest rollout, which may be over.
+
+    `changed` is when the book was last written.
+    """
 
     current: Release | None = None
     previous: tuple[Release, ...] = ()
     rollout: Rollout | None = None
+    changed: datetime | None = None
 
     @property
     def under_way(self) -> Rollout | None:
@@ -90,6 +95,7 @@ class Ledger:
         Raises:
             Conflict: somebody else wrote it meanwhile.
         """
+        book = replace(book, changed=self.session.clock.now())
         document = _document(book)
         try:
             self.etag = patiently(self.session, lambda: self._put(document))
@@ -140,6 +146,7 @@ def _document(book: Book) -> Document:
         "current": book.current.as_document() if book.current else None,
         "previous": [release.as_document() for release in book.previous],
         "rollout": book.rollout.as_document() if book.rollout else None,
+        "changed": book.changed.isoformat() if book.changed else None,
     }
 
 
@@ -155,4 +162,5 @@ def _book(document: Document) -> Book:
         current=Release.from_document(document["current"]) if document["current"] else None,
         previous=tuple(Release.from_document(release) for release in document["previous"]),
         rollout=Rollout.from_document(document["rollout"]) if document["rollout"] else None,
+        changed=datetime.fromisoformat(document["changed"]) if document["changed"] else None,
     )

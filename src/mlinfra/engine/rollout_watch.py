@@ -10,7 +10,7 @@ from mlinfra.engine.endpoint_logs import last_words
 from mlinfra.engine.health import Window, as_document
 from mlinfra.engine.rollout import Phase, Rollout, goal, measured, send_back
 from mlinfra.engine.rollout_rules import Course, has_baked, judge
-from mlinfra.engine.shaping import LONGEST_PAUSE, observe
+from mlinfra.engine.shaping import LAG, LONGEST_PAUSE, observe, shares
 from mlinfra.engine.traffic import WHOLE, tell
 from mlinfra.errors import Conflict, TemporaryError
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from mlinfra.engine.session import Session
 
 BLIND_LOOKS = 5  # looks in a row without an answer, each of them retried, before the watch is given up
-LAG = 60.0  # seconds for which a read may show traffic as it was before
 LOOKS_A_PERIOD = 4  # so that a figure is seen soon after it shows
 SHORTEST_PAUSE = 0.2  # seconds
 
@@ -89,9 +88,8 @@ class Watch:
 
     def _is_settled(self, rollout: Rollout, endpoint: EndpointObservation) -> bool:
         """Whether traffic is as the step wants it. A look that says otherwise may lag; for so long it is no news."""
-        release, now = goal(rollout), self.session.clock.monotonic()
-        wanted = {name: share for name, share in (release.traffic if release else {}).items() if share}
-        shown = {name: share for name, share in endpoint.traffic.items() if share}
+        now = self.session.clock.monotonic()
+        wanted, shown = shares(goal(rollout)), shares(endpoint)
         if wanted == shown:
             self._strange_since = None
         elif self._strange_since is None:

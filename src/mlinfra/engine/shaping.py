@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 DEADLINE = 7200.0  # seconds for one shape
 LONGEST_PAUSE = TTL / 3  # so that the lease is renewed in time
-_LAG = 2.0  # seconds between looks at a change that was acknowledged and does not show yet
+LAG = 60.0  # seconds for which a read may show an endpoint's traffic as it was before
+LOOK = 2.0  # seconds between looks at a change that was acknowledged and does not show yet
 _SEND_AGAIN_AFTER = 15.0  # seconds; what did not show for so long may not have had its effect
 
 
@@ -34,6 +35,11 @@ def observe(session: Session, name: str) -> EndpointObservation | None:
     physical_name = renderer.physical_name(name, session.environment)
     replies = read_all(session, renderer.observe(physical_name, session.environment))
     return session.adapter.observe.endpoint(replies, session.environment)
+
+
+def shares(serving: EndpointObservation | EndpointDesired | Release | None) -> dict[str, int]:
+    """Who has traffic and how much; whoever has none is left out."""
+    return {name: share for name, share in (serving.traffic if serving else {}).items() if share}
 
 
 def desire(session: Session, release: Release) -> EndpointDesired:
@@ -108,7 +114,7 @@ class _Steps:
             if self._sent is None or self._sent[0] != step or now - self._sent[1] >= _SEND_AGAIN_AFTER:
                 self._sent = (step, now)
                 return step
-            step = Wait("what was sent to show", _LAG)
+            step = Wait("what was sent to show", LOOK)
         if isinstance(step, Wait):
             if self._limit is not None and now - self._began >= self._limit:
                 return Failed(f"gave up waiting for {step.until} after {self._limit:.0f} s")
@@ -121,8 +127,7 @@ def _next_step(session: Session, desired: EndpointDesired, observed: EndpointObs
     step = session.adapter.endpoints.next_step(desired, observed, session.environment)
     if not isinstance(step, Done):
         return step
-    shown = {name: share for name, share in (observed.traffic if observed else {}).items() if share}
-    wanted = {name: share for name, share in desired.traffic.items() if share}
+    shown, wanted = shares(observed), shares(desired)
     if shown == wanted:
         return step
-    return Wait(f"the platform to show {traffic.tell(wanted)}, it shows {traffic.tell(shown)}", _LAG)
+    return Wait(f"the platform to show {traffic.tell(wanted)}, it shows {traffic.tell(shown)}", LOOK)

@@ -27,8 +27,10 @@ _PAUSE = 5.0
 _TRIES = 50  # lost races over one record; more than that is no race
 
 
-def add_use(session: Session, digest: str, model: str, owner: str) -> None:
+def add_use(session: Session, digest: str, model: str, owner: str) -> bool:
     """Note that a model is about to hold a version of these bytes, and on whose word. Safe to repeat.
+
+    True where that was noted before, so that nobody can have removed the bytes since.
 
     Raises:
         Unavailable: somebody has been removing the same bytes for too long.
@@ -39,8 +41,10 @@ def add_use(session: Session, digest: str, model: str, owner: str) -> None:
             _end_removal(session, digest, held)
             continue
         models = held.document["models"] if held else {}
-        if model in models or _write(session, digest, held, {**models, model: owner}):
-            return
+        if model in models:
+            return True
+        if _write(session, digest, held, {**models, model: owner}):
+            return False
     raise _contended(digest)
 
 

@@ -289,7 +289,8 @@ class ServedModel(Body):
 class CreateDeployment(DeploymentRef):
     """A deployment. `{python}` as an element of `argv` is the interpreter, `{port}` inside one or as a value the port.
 
-    It is ready when GET `health_route` answers 200 in every replica.
+    It is ready when GET `health_route` answers 200 in every replica; one that does not three times in a row later,
+    asked every `health_period`, is started again.
     """
 
     argv: Annotated[list[Text], Field(min_length=1)]
@@ -299,6 +300,7 @@ class CreateDeployment(DeploymentRef):
     model: ServedModel | None = None
     replicas: int = Field(1, ge=1, le=64)
     health_route: Annotated[str, Field(pattern=r"^/[!-~]*$")] = "/ping"
+    health_period: Seconds = 5.0
     start_timeout: Seconds = 60.0
     stop_grace: Grace = 10.0
     tags: Tags = {}

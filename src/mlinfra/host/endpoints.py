@@ -284,6 +284,7 @@ class Endpoints:
             isolation=isolation.choose(body.mounts),
             mounts=dict(body.mounts),
             health_route=body.health_route,
+            health_period=body.health_period,
             start_timeout=body.start_timeout,
             stop_grace=body.stop_grace,
         )

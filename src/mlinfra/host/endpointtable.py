@@ -94,7 +94,7 @@ class EndpointTable:
             if row is None or row["state"] not in _ATTENDED or processes.is_alive(row["pid"], row["process"]):
                 return False
             own = os.getpid()
-            self.set(connection, name, pid=own, process=processes.mark(own), spawns=0)
+            self.set(connection, name, pid=own, process=processes.mark(own))
         return True
 
     def snapshot(self, name: str) -> tuple[sqlite3.Row, list[sqlite3.Row]] | None:
@@ -155,7 +155,7 @@ class EndpointTable:
 
     def _attend(self, row: sqlite3.Row) -> None:
         name = row["name"]
-        if row["spawned"] > time.time() - _SPAWN_PATIENCE:
+        if row["process"] is None and row["spawned"] > time.time() - _SPAWN_PATIENCE:
             return  # one is on its way
         if row["state"] == State.DELETING:
             processes.exterminate(str(self._layout.endpoint(name)))
@@ -179,6 +179,7 @@ class EndpointTable:
             self.set(
                 connection,
                 row["name"],
+                process=None,
                 spawned=time.time(),
                 spawns=current["spawns"] + 1,
                 restarts=current["restarts"] + again,

@@ -130,7 +130,8 @@ class JobTable:
             missing = self._missing(connection)
             for row in missing:
                 connection.execute(
-                    "UPDATE jobs SET spawned = ?, spawns = spawns + 1 WHERE seq = ?", (time.time(), row["seq"])
+                    "UPDATE jobs SET process = NULL, spawned = ?, spawns = spawns + 1 WHERE seq = ?",
+                    (time.time(), row["seq"]),
                 )
                 if row["spawns"] >= _SPAWNS:
                     self.move(
@@ -144,9 +145,9 @@ class JobTable:
         ahead = connection.execute(
             "SELECT * FROM jobs WHERE state = ? ORDER BY seq LIMIT ?", (JobState.QUEUED, self._free(connection) + 1)
         ).fetchall()
-        patience = time.time() - _SPAWN_PATIENCE
+        awaited = time.time() - _SPAWN_PATIENCE
         return [
-            row for row in ahead if row["spawned"] < patience and not processes.is_alive(row["pid"], row["process"])
+            row for row in ahead if not (_is_coming(row, awaited) or processes.is_alive(row["pid"], row["process"]))
         ]
 
     def _has_turn(self, connection: sqlite3.Connection, name: str) -> bool:
@@ -181,7 +182,7 @@ class JobTable:
                     reason,
                     infrastructure_failures=failures,
                     spawned=0.0,
-                    pid=None,
+                    process=None,
                 )
             else:
                 self.move(connection, current, JobState.FAILED, reason=reason, infrastructure_failures=failures)
@@ -199,6 +200,11 @@ class JobTable:
         path = self._layout.job(name) / "supervisor.err"
         words = path.read_text(errors="replace").strip() if path.is_file() else ""
         return f"{what}: {words[-_LONGEST_REASON:]}" if words else what
+
+
+def _is_coming(row: sqlite3.Row, awaited: float) -> bool:
+    """Whether a supervisor was spawned that may still claim the job."""
+    return row["process"] is None and row["spawned"] > awaited
 
 
 def slots(connection: sqlite3.Connection) -> int:

@@ -84,6 +84,7 @@ class ServerPlan:
     isolation: Isolation
     mounts: dict[str, str]
     health_route: str
+    health_period: float
     start_timeout: float
     stop_grace: float
 

@@ -25,6 +25,7 @@ class Checker:
     def __init__(self, schema: Schema) -> None:
         columns = schema.columns
         self._columns = columns
+        self._width = len(columns)
         self._names = schema.names
         self._known = frozenset(schema.names)
         self._by_name = _picker(list(schema.names))
@@ -46,23 +47,21 @@ class Checker:
         problems: list[dict[str, Any]] = []
         unsure = False
         for number, row in enumerate(rows):
-            values = self._in_order(row)
-            if values is None or not self._clean(values):
+            values = row if type(row) is list else self._in_order(row)
+            if len(values) != self._width or not self._clean(values):
                 values = self._exact(number, row, problems)
                 unsure = unsure or any(type(value) is float and abs(value) > EXACT for value in values)
             ordered.append(values)
         return Checked(ordered, problems, unsure)
 
-    def _in_order(self, row: Any) -> list[Any] | None:
-        """The cells of a row that has exactly the schema's columns."""
-        if len(self._columns) != (len(row) if isinstance(row, (dict, list, tuple)) else -1):
-            return None
-        if not isinstance(row, dict):
-            return list(row)
+    def _in_order(self, row: Any) -> list[Any]:
+        """The cells of a row that has exactly the schema's columns; of any other, none."""
+        if not isinstance(row, (dict, tuple)) or len(row) != self._width:
+            return []
         try:
-            return list(self._by_name(row))
+            return list(self._by_name(row) if isinstance(row, dict) else row)
         except KeyError:
-            return None
+            return []
 
     def _clean(self, values: list[Any]) -> bool:
         """Whether each cell is surely right; False says nothing."""

@@ -22,18 +22,25 @@ if TYPE_CHECKING:
 _COMPARED = 100  # example rows on which the forms are compared
 _FROM_MAIN = re.compile(rb"\x8c\x08__main__|c__main__\n")
 _DISTRIBUTIONS = {"sklearn": ("scikit-learn", "scipy")}
+_BOOSTERS = {("xgboost", "Booster"): ("xgboost", "model.ubj"), ("lightgbm", "Booster"): ("lightgbm", "model.txt")}
 _ALWAYS = ("joblib", "numpy")
+
+
+def method_of(model: Any, method: str) -> Callable[[Any], Any]:
+    """The function that predicts from rows; raises SpecError for an object without one."""
+    name = "inplace_predict" if _kind(model) == ("xgboost", "Booster") else method
+    found: Callable[[Any], Any] | None = getattr(model, name, None)
+    if found is None:
+        raise SpecError(f"the model has no {method}", given=type(model).__name__, allowed=f"an object with {method}")
+    return found
 
 
 def dump(model: Any, folder: Path) -> tuple[str, str]:
     """Write the estimator into the folder in its library's safest format; (format, file name)."""
-    kind = (type(model).__module__.split(".")[0], type(model).__name__)
-    if kind == ("xgboost", "Booster"):
-        model.save_model(str(folder / "model.ubj"))
-        return "xgboost", "model.ubj"
-    if kind == ("lightgbm", "Booster"):
-        model.save_model(str(folder / "model.txt"))
-        return "lightgbm", "model.txt"
+    if _kind(model) in _BOOSTERS:
+        library, name = _BOOSTERS[_kind(model)]
+        model.save_model(str(folder / name))
+        return library, name
     import joblib  # noqa: PLC0415  modelkit imports without it
 
     path = folder / "model.joblib"
@@ -53,7 +60,7 @@ def input_form(compute: Callable[[Any], Any], example: Any, table: Table, schema
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if table.source in ("frame", "array"):
-            expected = repr(plain(compute(head_of(example, table, _COMPARED))))
+            expected = _answers(compute, head_of(example, table, _COMPARED))
         for form in candidates(table, schema):
             try:
                 answer = repr(plain(compute(builder(form, schema)(rows))))
@@ -73,17 +80,31 @@ def head_of(example: Any, table: Table, count: int) -> Any:
     return example.iloc[:count] if table.source == "frame" else example[:count]
 
 
+def _answers(compute: Callable[[Any], Any], example: Any) -> str:
+    try:
+        return repr(plain(compute(example)))
+    except Exception as exc:
+        given = f"{type(exc).__name__}: {exc}"
+        raise SpecError(
+            "the model does not take the example", given=given, allowed="rows as it was trained on"
+        ) from exc
+
+
 def requirements_of(model: Any, form: Mapping[str, Any]) -> tuple[str, ...]:
     """The packages whose code answers, pinned to the versions at hand."""
     parts = [model, *(model.get_params(deep=True).values() if hasattr(model, "get_params") else ())]
     roots = {type(part).__module__.split(".")[0] for part in parts}
     names = {name for root in roots for name in _DISTRIBUTIONS.get(root, (root,))} | {*_ALWAYS, *libraries(form)}
-    pinned = (_pinned(name) for name in sorted(names))
-    return tuple(requirement for requirement in pinned if requirement)
+    found = (pinned(name) for name in sorted(names))
+    return tuple(requirement for requirement in found if requirement)
 
 
-def _pinned(name: str) -> str | None:
-    """`name==version`; None for a module that no distribution of that name provides, such as builtins."""
+def _kind(model: Any) -> tuple[str, str]:
+    return type(model).__module__.partition(".")[0], type(model).__name__
+
+
+def pinned(name: str) -> str | None:
+    """`name==version` as installed here; None for a name that no installed distribution has, such as builtins."""
     try:
         return f"{name}=={importlib.metadata.version(name)}"
     except importlib.metadata.PackageNotFoundError:

@@ -84,7 +84,9 @@ def _frame(form: Mapping[str, Any], schema: Schema | None) -> Builder:
 
 
 def _records(_form: Mapping[str, Any], schema: Schema | None) -> Builder:
-    names = schema.names if schema else ()
+    if schema is None:
+        return _lists
+    names = schema.names
     return lambda rows: [{name: row[index] for index, name in enumerate(names)} for row in _lists(rows)]
 
 

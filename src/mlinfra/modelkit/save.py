@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.errors import Conflict, InputRejected, SpecError
 from mlinfra.modelkit.description import describe
-from mlinfra.modelkit.estimator import dump, head_of, input_form, requirements_of
+from mlinfra.modelkit.estimator import dump, head_of, input_form, method_of, pinned, requirements_of
 from mlinfra.modelkit.infer import Table, baseline, infer_schema, read_example
 from mlinfra.modelkit.inputs import builder, candidates
 from mlinfra.modelkit.load import plain
@@ -21,7 +23,7 @@ from mlinfra.modelkit.sealed import seal
 from mlinfra.modelkit.staging import copy_into, publish, staged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 DECLARED_SCHEMAS = "MLINFRA_SCHEMAS"  # folder -> schema, as JSON; set by the runner
 _KEPT = 5  # example rows that travel with the model, for readiness to ask again
@@ -56,7 +58,8 @@ def save_model(
     schema = _declared_for(target) if schema is None else schema
     declared = schema if isinstance(schema, Schema) or schema is None else Schema.from_document(schema)
     _refuse_foreign(target)
-    with staged(target) as stage:
+    with staged(target) as stage, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")  # the answers are compared
         write = _package_file if isinstance(model, (str, os.PathLike)) else _package_estimator
         manifest = write(model, stage, example, declared, method or "predict")
         manifest = dataclasses.replace(
@@ -72,9 +75,7 @@ def save_model(
 
 
 def _package_estimator(model: Any, stage: Path, example: Any, declared: Schema | None, method: str) -> Manifest:
-    compute: Callable[[Any], Any] | None = getattr(model, method, None)
-    if compute is None:
-        raise SpecError(f"the model has no {method}", given=type(model).__name__, allowed=f"an object with {method}")
+    compute = method_of(model, method)
     table = read_example(example, getattr(model, "feature_names_in_", None))
     schema = _agreed(declared, table)
     form = input_form(compute, example, table, schema)
@@ -93,7 +94,7 @@ def _package_estimator(model: Any, stage: Path, example: Any, declared: Schema |
         files=_digests(stage),
         sealed=sealed,
         baseline=baseline(table, schema),
-        example={"rows": rows, "predictions": plain(compute(build(rows)))},
+        example={"rows": rows, "predictions": _without_nan(plain(compute(build(rows))))},
     )
 
 
@@ -111,15 +112,16 @@ def _package_file(model: Any, stage: Path, example: Any, declared: Schema | None
         method=method,
         schema=schema,
         input=form,
+        requirements=tuple(pinned(name) or name for name in found.requirements),
         baseline=baseline(table, schema) if table and schema else None,
         example={"rows": table.rows(_KEPT), "predictions": None} if table else None,
     )
 
 
 def _agreed(declared: Schema | None, table: Table) -> Schema:
-    """The declared schema, if the example keeps to it, else the inferred one."""
+    """The declared schema, else the inferred one; the example must keep to it."""
     if declared is None:
-        return infer_schema(table)
+        declared = infer_schema(table)
     if table.source in ("frame", "objects") and set(table.names) != set(declared.names):
         odd = sorted(set(table.names) ^ set(declared.names))
         raise SpecError(
@@ -130,7 +132,7 @@ def _agreed(declared: Schema | None, table: Table) -> Schema:
         raise SpecError(what, given=", ".join(declared.names), allowed=", ".join(table.names))
     problems = declared.check(table.rows(len(table))).problems
     if problems:
-        raise InputRejected("the example breaks the declared schema", rows=problems[:10])
+        raise InputRejected("the example breaks the schema", rows=problems[:10])
     return declared
 
 
@@ -139,6 +141,13 @@ def _declared_for(target: Path) -> Mapping[str, Any] | None:
     declared: Mapping[str, Any] = json.loads(os.environ.get(DECLARED_SCHEMAS, "{}"))
     found = [schema for folder, schema in declared.items() if Path(folder).resolve() == target.resolve()]
     return found[0] if found else None
+
+
+def _without_nan(value: Any) -> Any:
+    """NaN and infinities as null, as the server writes them too."""
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _digests(stage: Path) -> dict[str, Any]:

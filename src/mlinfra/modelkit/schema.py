@@ -76,8 +76,8 @@ class Column:
 class Checked:
     """Rows in schema order, and every cell that was refused as {row, column, value, allowed}.
 
-    With problems, `rows` is of no use. `unsure`: a float beyond 2^53 was met, whose text may have been
-    an integer before a lenient JSON reader rounded it.
+    A row that was right as it stood is itself in `rows`. With problems, `rows` is of no use. `unsure`: a float
+    beyond 2^53 was met, whose text may have been an integer before a lenient JSON reader rounded it.
     """
 
     rows: list[list[Any]]

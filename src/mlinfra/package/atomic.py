@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from mlinfra.errors import CapacityUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_ABANDONED = 86_400  # s; no draft is worked on for so long
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # disk, quota, and the limit that a shell sets on file sizes
 
 
@@ -34,6 +37,19 @@ def room_for(target: Path) -> Iterator[None]:
         ) from exc
 
 
+def _sweep(target: Path) -> None:
+    """Remove the drafts of `target` that processes left behind when they were killed."""
+    limit = time.time() - _ABANDONED
+    for draft in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        with suppress(OSError):
+            if draft.stat().st_mtime > limit:
+                continue
+            if draft.is_dir():
+                shutil.rmtree(draft)
+            else:
+                draft.unlink()
+
+
 @contextmanager
 def new_file(target: Path) -> Iterator[IO[bytes]]:
     """Open a file that takes the place of `target` when the block ends well, and vanishes when it does not.
@@ -42,6 +58,7 @@ def new_file(target: Path) -> Iterator[IO[bytes]]:
     """
     with room_for(target):
         target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target)
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -64,6 +81,7 @@ def new_folder(target: Path) -> Iterator[Path]:
     """
     with room_for(target):
         target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target)
         draft = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
         try:
             yield draft

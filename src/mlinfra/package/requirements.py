@@ -84,7 +84,16 @@ def _compile(requirements: Path, python: str, index: str | None, platform: str |
     arguments += ["--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
     arguments += ["--default-index", index] if index else []
     arguments += ["--python-platform", platform] if platform else []
-    return run_uv(arguments, requirements.resolve().parent, about=str(requirements))
+    text = run_uv(arguments, requirements.resolve().parent, about=str(requirements))
+    for line in text.splitlines():
+        if line.startswith(("-e", ".", "/")) or "@ file:" in line or "file:///" in line:
+            raise SpecError(
+                "a requirement lies in a folder of this machine",
+                given=line,
+                allowed="packages of an index or of version control",
+                todo="put it into the job's own code",
+            )
+    return text
 
 
 def _packages(text: str) -> Iterator[str]:

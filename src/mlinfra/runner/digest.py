@@ -60,12 +60,12 @@ def files_below(
 ) -> Iterator[tuple[str, Path]]:
     """(path from the folder with slashes, place) of every file, links followed; but for a `hidden` folder."""
     real = os.path.realpath(folder)
+    if hidden is not None and real == os.path.realpath(hidden):
+        return
     if real in above:
         raise RunnerError(f"a link leads in circles: {folder}", DAMAGED)
     for entry in folder.iterdir():
         path = f"{name}/{entry.name}" if name else entry.name
-        if entry == hidden:
-            continue
         if entry.is_dir():
             yield from files_below(entry, hidden, path, (*above, real))
         elif entry.is_file():

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 from mlinfra.runner.addresses import last_part
@@ -18,7 +19,7 @@ from mlinfra.runner.places import RESULT, ROOT, Places, find_places
 from mlinfra.runner.problem import MISSING, WRONG, RunnerError, Stopped
 from mlinfra.runner.process import Outcome, Relay, run
 from mlinfra.runner.references import resolve, resolve_shell
-from mlinfra.runner.report import Report
+from mlinfra.runner.report import End, Report
 from mlinfra.runner.requirements import WHEELS, install, installed, missing
 from mlinfra.runner.tuning import tuned
 from mlinfra.runner.unpack import own_bundle, unpack
@@ -37,22 +38,24 @@ def main() -> int:
     relay = Relay(os.environ)
     relay.install()
     try:
-        return _run_job(report, relay)
+        end = _run_job(report, relay)
     except RunnerError as problem:
-        return report.end("failed", problem.exit_code, str(problem))
+        end = End("failed", problem.exit_code, str(problem))
     except Stopped as stop:
         name = signal.Signals(stop.number).name
-        return report.end("stopped", _STOPPED + stop.number, f"{name} came before the command ran or after its end")
-    except Exception as exc:
-        report.end("failed", _FAULT, f"a fault of mlinfra's runner: {type(exc).__name__}: {exc}")
-        raise
+        end = End("stopped", _STOPPED + stop.number, f"{name} came before the command ran or after its end")
+    except Exception as exc:  # noqa: BLE001  the last line of defence: the platform must still learn why
+        sys.stderr.write(report.masker.hide_text(traceback.format_exc()))
+        end = End("failed", _FAULT, f"a fault of mlinfra's runner: {type(exc).__name__}: {exc}")
+    relay.hold()
+    return report.end(end)
 
 
-def _run_job(report: Report, relay: Relay) -> int:
+def _run_job(report: Report, relay: Relay) -> End:
     manifest = read_manifest(os.environ)
     nodes = find_nodes(manifest.nodes, Path(os.environ.get(ROOT) or "/"), os.environ)
     places = find_places(os.environ, manifest.platform, manifest.result.get("path"), nodes.rank)
-    report.folder = places.result
+    report.folder, report.uri = places.result, manifest.result.get("uri")
     try:
         secrets = reveal(manifest.secrets, os.environ)
         report.masker = Masker(secrets.values())
@@ -69,13 +72,12 @@ def _run_job(report: Report, relay: Relay) -> int:
             },
             params=tuned(manifest.params, places.root, os.environ, sys.argv[1:]),
         )
-        exit_code = _run_command(job, secrets, report, relay)
-        return _send_result(manifest, places, exit_code)
+        return _run_command(job, secrets, report, relay)
     finally:
         places.clean_up()
 
 
-def _run_command(job: Run, secrets: dict[str, str], report: Report, relay: Relay) -> int:
+def _run_command(job: Run, secrets: dict[str, str], report: Report, relay: Relay) -> End:
     report.phase = "requirements"
     code = unpack(own_bundle(), _empty(job.places.work / "code"))
     search = _provide(code.lock, job.places, report)
@@ -84,12 +86,11 @@ def _run_command(job: Run, secrets: dict[str, str], report: Report, relay: Relay
     report.phase = "command"
     outcome = _try(job, code.folder, environment(job, os.environ, secrets, search), report, relay)
     if outcome.exit_code:
-        status = "stopped" if outcome.stopped else "failed"
-        return report.end(status, outcome.exit_code, outcome.reason, outcome.last)
+        return End("stopped" if outcome.stopped else "failed", outcome.exit_code, outcome.reason, outcome.last)
     report.phase = "outputs"
     if job.nodes.rank == 0:
         report.outputs = {name: _take(name, place, job) for name, place in job.outputs.items()}
-    return report.end("stopped" if outcome.stopped else "succeeded", 0)
+    return End("stopped" if outcome.stopped else "succeeded", 0)
 
 
 def _try(job: Run, folder: Path, variables: dict[str, str], report: Report, relay: Relay) -> Outcome:
@@ -163,18 +164,6 @@ def _take(name: str, place: Path, job: Run) -> Content:
     if output.uri is not None:
         upload(place, output.uri, hidden=job.places.result)
     return content
-
-
-def _send_result(manifest: Manifest, places: Places, exit_code: int) -> int:
-    """Take the result files where the manifest says. What failed there does not hide how the command ended."""
-    uri = manifest.result.get("uri")
-    if uri:
-        try:
-            upload(places.result, uri)
-        except RunnerError as problem:
-            sys.stderr.write(f"mlinfra: the job's result cannot be sent: {problem}\n")
-            return exit_code or problem.exit_code
-    return exit_code
 
 
 def _empty(folder: Path) -> Path:

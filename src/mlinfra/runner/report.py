@@ -12,11 +12,12 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlinfra.runner.metrics import Metric, read_log
 from mlinfra.runner.places import failure_file
-from mlinfra.runner.problem import TEMPORARY
+from mlinfra.runner.problem import TEMPORARY, RunnerError
+from mlinfra.runner.upload import upload
 from mlinfra.runner.vault import Masker
 
 if TYPE_CHECKING:
@@ -28,11 +29,21 @@ _SHOWN_BY_SAGEMAKER = 1_024  # characters of a failure's reason
 _SHOWN = 16_384  # characters of it that are kept elsewhere
 
 
+class End(NamedTuple):
+    """How a job ended."""
+
+    status: str  # succeeded, failed, stopped
+    exit_code: int
+    reason: str = ""
+    last: tuple[str, ...] = ()  # the lines that the command printed last
+
+
 class Report:
     """Gathers what is known of a run, and writes it at its end."""
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder  # None as long as the manifest has not said where
+        self.uri: str | None = None  # where the result goes from there
         self.phase = "manifest"
         self.masker = Masker()
         self.outputs: dict[str, Content] = {}
@@ -40,30 +51,35 @@ class Report:
         self.printed: Sequence[Metric] = ()
         self._started = time.time()
 
-    def end(self, status: str, exit_code: int, reason: str = "", last: Sequence[str] = ()) -> int:
-        """Write the result files and return the exit code. `last` are the lines that the command printed last."""
-        reason = self.masker.hide_text(reason)
-        if reason:
-            sys.stderr.write(f"mlinfra: {status}: {reason}\n")
-        try:
-            self._write_all(self._result(status, exit_code, reason), reason, last)
-        except OSError as exc:
-            sys.stderr.write(f"mlinfra: the job's result cannot be written: {exc}\n")
-            return exit_code or TEMPORARY
-        return exit_code
+    def end(self, end: End) -> int:
+        """Write the result files, take them where they go, and return the exit code.
 
-    def _write_all(self, result: dict[str, Any], reason: str, last: Sequence[str]) -> None:
-        if reason:
-            self._write_failure(reason, last)
+        What fails in doing so is said, and does not hide how the command ended.
+        """
+        end = end._replace(reason=self.masker.hide_text(end.reason))
+        if end.reason:
+            sys.stderr.write(f"mlinfra: {end.status}: {end.reason}\n")
+        try:
+            self._write_all(end)
+            if self.uri is not None and self.folder is not None:
+                upload(self.folder, self.uri)
+        except (OSError, RunnerError) as exc:
+            sys.stderr.write(f"mlinfra: the job's result cannot be written: {self.masker.hide_text(str(exc))}\n")
+            return end.exit_code or TEMPORARY
+        return end.exit_code
+
+    def _write_all(self, end: End) -> None:
+        if end.reason:
+            self._write_failure("\n".join([end.reason, *end.last]))
         if self.folder is not None:
             _write(self.folder / "metrics.json", json.dumps([metric.as_document() for metric in self._metrics()]))
-            _write(self.folder / "result.json", json.dumps(result))
+            _write(self.folder / "result.json", json.dumps(self._result(end)))
 
-    def _result(self, status: str, exit_code: int, reason: str) -> dict[str, Any]:
+    def _result(self, end: End) -> dict[str, Any]:
         return {
-            "status": status,
-            "exit_code": exit_code,
-            "reason": reason,
+            "status": end.status,
+            "exit_code": end.exit_code,
+            "reason": end.reason,
             "phase": self.phase,
             "outputs": {name: content._asdict() for name, content in self.outputs.items()},
             "requirements": self.requirements,
@@ -83,8 +99,7 @@ class Report:
                 others.append(metric)
         return sorted([*logged, *others], key=lambda metric: metric.time)
 
-    def _write_failure(self, reason: str, last: Sequence[str]) -> None:
-        text = "\n".join([reason, *last])
+    def _write_failure(self, text: str) -> None:
         if self.folder is not None:
             _write(self.folder / "failure", _shorten(text, _SHOWN))
         place = failure_file(os.environ)

@@ -30,7 +30,7 @@ def csv_rows(body: bytes, model: Model, header: str) -> list[list[Any]]:
     lines = _lines(body)
     schema = model.manifest.schema
     if schema is None:
-        return model.check([[_guess(cell) for cell in line] for line in lines])[0]
+        return model.accept(model.check([[_guess(cell) for cell in line] for line in lines]))
     names: tuple[str, ...] = schema.names
     if header == "present" or (not header and lines and set(lines[0]) <= set(names)):
         if not lines:
@@ -39,7 +39,7 @@ def csv_rows(body: bytes, model: Model, header: str) -> list[list[Any]]:
     _refuse_ragged(lines, names)
     columns = {column.name: column for column in schema.columns}
     typed = [columns.get(name) for name in names]
-    return model.check([_row(line, names, typed) for line in lines])[0]
+    return model.accept(model.check([_row(line, names, typed) for line in lines]))
 
 
 def _lines(body: bytes) -> list[list[str]]:

@@ -42,10 +42,10 @@ def parse_strictly(body: bytes) -> Any:
 
 def json_rows(body: bytes, model: Model) -> list[list[Any]]:
     """Checked rows of a JSON body."""
-    rows, unsure = model.check(_plain_instances(body) or rows_of(parse_json(body)))
-    if unsure:
-        rows, _ = model.check(rows_of(parse_strictly(body)))
-    return rows
+    checked = model.check(_plain_instances(body) or rows_of(parse_json(body)))
+    if checked.unsure:
+        checked = model.check(rows_of(parse_strictly(body)))
+    return model.accept(checked)
 
 
 def _plain_instances(body: bytes) -> list[Any] | None:
@@ -68,10 +68,10 @@ def _plain_instances(body: bytes) -> list[Any] | None:
 def lines_rows(body: bytes, model: Model) -> list[list[Any]]:
     """Checked rows of a body with one JSON row a line; empty lines are skipped."""
     lines = [line for line in body.split(b"\n") if line.strip()]
-    rows, unsure = model.check([_in_line(number, line, parse_json) for number, line in enumerate(lines, 1)])
-    if unsure:
-        rows, _ = model.check([_in_line(number, line, parse_strictly) for number, line in enumerate(lines, 1)])
-    return rows
+    checked = model.check([_in_line(number, line, parse_json) for number, line in enumerate(lines, 1)])
+    if checked.unsure:
+        checked = model.check([_in_line(number, line, parse_strictly) for number, line in enumerate(lines, 1)])
+    return model.accept(checked)
 
 
 def rows_of(document: Any) -> list[Any]:

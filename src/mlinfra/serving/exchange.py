@@ -39,6 +39,8 @@ class Exchange:
         """Answer in a dialect. Never raises: what the model raises is a fault of the model, and its trace is logged."""
         started = time.perf_counter()
         try:
+            if self.request.headers.get(b"content-encoding", b"identity") != b"identity":
+                raise Refusal(415, "UnsupportedMediaType", "bodies are taken uncompressed")  # noqa: TRY301  one way out
             answer(self)
         except Refusal as refusal:
             self.refuse(refusal)

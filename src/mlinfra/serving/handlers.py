@@ -61,7 +61,9 @@ class Predict:
             headers = b"retry-after: %d\r\n" % (1 + int(lane.backlog))
             exchange.refuse(Refusal(503, "Overloaded", "too many requests are waiting", headers=headers))
             return self.finish(app, exchange)
-        lane.submit(partial(self._unless_gone, exchange, connection), partial(self._deliver, app, connection), cost)
+        waits = lane.length > 0
+        work = partial(self._unless_left, exchange, connection) if waits else partial(exchange.run, self.answer)
+        lane.submit(work, partial(self._deliver, app, connection), cost)
         return None
 
     def finish(self, app: App, exchange: Exchange) -> Response:
@@ -75,11 +77,14 @@ class Predict:
         app.done(exchange)
         return response
 
-    def _unless_gone(self, exchange: Exchange, connection: Connection) -> Exchange | None:
-        return None if connection.is_gone else exchange.run(self.answer)
+    def _unless_left(self, exchange: Exchange, connection: Connection) -> Exchange | None:
+        """For a request that had to wait: clients who gave up must not keep the model from those who did not."""
+        return None if connection.has_left else exchange.run(self.answer)
 
     def _deliver(self, app: App, connection: Connection, exchange: Exchange | None) -> None:
-        if exchange is not None:
+        if exchange is None:
+            connection.end()
+        elif not connection.is_ended:
             connection.complete(exchange.request, self.finish(app, exchange))
 
 

@@ -31,9 +31,11 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_app",
+        "_body_limit",
         "_busy",
         "_ended",
         "_eof",
+        "_head_limit",
         "_large",
         "_parser",
         "_parts",
@@ -50,6 +52,8 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, app: App) -> None:
         self._app = app
+        self._head_limit = app.settings.head_limit
+        self._body_limit = app.settings.body_limit
         self._parser = httptools.HttpRequestParser(self)
         self._phase = _IDLE
         self._request = Request()
@@ -87,7 +91,7 @@ class Connection(asyncio.Protocol):
         if self._phase == _DEAF:
             return
         self._turn = 0
-        self._large = len(data) > self._app.settings.head_limit
+        self._large = len(data) > self._head_limit
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as exc:
@@ -162,7 +166,7 @@ class Connection(asyncio.Protocol):
         self._upgrading = b"upgrade" in headers or request.method == b"CONNECT"
         if self._large or self._received:
             self._limit_head()
-        if int(headers.get(b"content-length", 0)) > self._app.settings.body_limit:
+        if int(headers.get(b"content-length", 0)) > self._body_limit:
             self._too_large()
         if version != "1.1" or b"host" not in headers or b"transfer-encoding" in headers or b"expect" in headers:
             self._unusual(version)
@@ -175,7 +179,7 @@ class Connection(asyncio.Protocol):
         request.size += len(body)
         app.buffered += len(body)
         self._parts.append(body)
-        if request.size > app.settings.body_limit:
+        if request.size > self._body_limit:
             self._too_large()
         elif app.buffered > app.settings.buffer_limit:
             message = "too many bytes of other requests are waiting"
@@ -228,10 +232,20 @@ class Connection(asyncio.Protocol):
         if self._phase == _IDLE and not self._busy:
             self.deadline = min(self.deadline, self._app.now + self._app.settings.drain_idle)
 
+    def end(self) -> None:
+        """Nothing more is to be answered here."""
+        self._busy = None
+        self._transport.close()
+
     @property
-    def is_gone(self) -> bool:
-        """Whether nobody is left to read an answer."""
+    def is_ended(self) -> bool:
+        """Whether no answer can be sent any more."""
         return self._ended
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the client has ended its side, as one does that waits no longer."""
+        return self._ended or self._eof
 
     def _serve(self, request: Request) -> None:
         response = request.refusal or self._app.answer(request, self)
@@ -256,18 +270,19 @@ class Connection(asyncio.Protocol):
         app = self._app
         close = response.close or not request.keep_alive or ((app.draining or self._eof) and not self._waiting)
         body = response.body
-        head = b"%bcontent-type: %b\r\ndate: %b\r\n%bcontent-length: %d\r\n" % (
-            STATUS_LINES[response.status],
-            response.content_type,
-            app.date,
-            response.headers,
-            len(body),
+        connection = b"connection: close\r\n" if close else b"connection: keep-alive\r\n" if request.old else b""
+        self._transport.write(
+            b"%bcontent-type: %b\r\ndate: %b\r\n%b%bcontent-length: %d\r\n\r\n%b"
+            % (
+                STATUS_LINES[response.status],
+                response.content_type,
+                app.date,
+                response.headers,
+                connection,
+                len(body),
+                b"" if request.method == b"HEAD" else body,
+            )
         )
-        if close:
-            head += b"connection: close\r\n"
-        elif request.old:
-            head += b"connection: keep-alive\r\n"
-        self._transport.write(b"%b\r\n%b" % (head, b"" if request.method == b"HEAD" else body))
         self._release(request)
         self.deadline = app.now + app.settings.idle_timeout
         if close:
@@ -300,21 +315,20 @@ class Connection(asyncio.Protocol):
             self._write(request, request.refusal)
 
     def _too_large(self) -> None:
-        limit = self._app.settings.body_limit
-        self._fail(Refusal(413, "BodyTooLarge", f"the body is larger than {limit} bytes", close=True))
+        self._fail(Refusal(413, "BodyTooLarge", f"the body is larger than {self._body_limit} bytes", close=True))
 
     def _limit_head(self) -> None:
         request = self._request
         size = len(request.target) + sum(len(name) + len(value) for name, value in request.headers.items())
-        if size > self._app.settings.head_limit:
-            self._fail(_head_too_large(self._app.settings.head_limit))
+        if size > self._head_limit:
+            self._fail(_head_too_large(self._head_limit))
 
     def _account(self, count: int) -> None:
         """Bound what an unfinished request has brought so far, whatever it hides it in."""
         self._received += count
-        if self._phase == _HEAD and self._received > self._app.settings.head_limit:
-            self._fail(_head_too_large(self._app.settings.head_limit))
-        elif self._received > _OVERHEAD * self._request.size + self._app.settings.head_limit:
+        if self._phase == _HEAD and self._received > self._head_limit:
+            self._fail(_head_too_large(self._head_limit))
+        elif self._received > _OVERHEAD * self._request.size + self._head_limit:
             self._fail(Refusal(413, "BodyTooLarge", "more framing than body", close=True))
 
     def _unusual(self, version: str) -> None:

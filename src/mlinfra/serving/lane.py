@@ -50,6 +50,11 @@ class Lane:
 
         self._work.put(lambda: self._post(finish, work()))
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is under way, which nobody waits for once the loop has ended."""
+        return self.length > 0
+
     def stop(self) -> None:
         """End the thread after what is queued."""
         self._work.put(None)

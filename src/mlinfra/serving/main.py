@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _BACKLOG = 2048
+_OWN_FILES = 256
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -24,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ.setdefault(name, "1")
     try:
         settings = read_settings(sys.argv[1:] if arguments is None else arguments, os.environ)
+        _allow_files(settings.connections)
         return _serve(settings)
     except MlinfraError as error:
         log("failed", level="error", message=str(error), **error.as_document())
@@ -39,6 +42,15 @@ def _serve(settings: Settings) -> int:
     if settings.workers > 1:
         return workers.supervise(settings, listener)
     return worker.run(settings, listener)
+
+
+def _allow_files(connections: int) -> None:
+    """Raise the limit on open files as far as the connections need and the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OWN_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _listen(settings: Settings) -> socket.socket:

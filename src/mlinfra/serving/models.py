@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from mlinfra.errors import InputRejected, IntegrityError
 from mlinfra.modelkit import load_predictor
 from mlinfra.serving.messages import Refusal
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mlinfra.modelkit import Manifest
+    from mlinfra.modelkit import Checked, Manifest
 
 _CLOSE = 1e-12  # relative; what another CPU's linear algebra may change
 _SHOWN = 1000  # refused cells that an answer lists
@@ -42,6 +44,7 @@ class Model:
         self._predictor = load_predictor(self._folder, digest=self._digest)
         self.manifest = self._predictor.manifest
         self._schema = self.manifest.schema
+        self._checker = self._schema.checker if self._schema else None
         self._matrix = MatrixCheck.of(self.manifest)
 
     def prove(self) -> None:
@@ -50,7 +53,7 @@ class Model:
         if example is None:
             self.agreement = "unproved: the package holds no example"
         else:
-            predictions = self._predictor.predict(example["rows"])
+            predictions = orjson.loads(orjson.dumps(self._predictor.predict(example["rows"])))  # NaN is null in both
             self.agreement = _agreement(predictions, example["predictions"])
         self.ready = True
 
@@ -71,14 +74,15 @@ class Model:
         """The quick check of whole float matrices, where the model takes them."""
         return self._matrix
 
-    def check(self, rows: list[Any]) -> tuple[list[list[Any]], bool]:
-        """Rows in schema order, or a Refusal naming each bad cell; True where big numbers make it unsure."""
-        if self._schema is None:
-            return check_plain(rows), False
-        checked = self._schema.check(rows)
+    def check(self, rows: list[Any]) -> Checked:
+        """Compare rows with the schema; without one, they need only be arrays of plain values."""
+        return check_plain(rows) if self._checker is None else self._checker.check(rows)
+
+    def accept(self, checked: Checked) -> list[list[Any]]:
+        """The rows in schema order, or a Refusal naming each bad cell."""
         if checked.problems:
             raise _rejected(checked.problems)
-        return checked.rows, checked.unsure
+        return checked.rows
 
     def predict(self, rows: Any) -> list[Any]:
         """Predictions for checked rows. Without a schema the model itself says which rows it refuses."""
@@ -156,5 +160,5 @@ def _is_close(found: Any, expected: Any) -> bool:
     if isinstance(found, list) and isinstance(expected, list):
         return len(found) == len(expected) and all(map(_is_close, found, expected))
     if isinstance(found, float) and isinstance(expected, (int, float)):
-        return math.isclose(found, expected, rel_tol=_CLOSE) or (math.isnan(found) and math.isnan(expected))
+        return math.isclose(found, expected, rel_tol=_CLOSE)
     return bool(found == expected)

@@ -44,11 +44,11 @@ def answer(exchange: Exchange) -> None:
     request, model = exchange.request, exchange.model
     document, binary = _split(request, parse_json)
     as_bytes = _wants_bytes(document, model.manifest.method)
-    rows, unsure = model.check(_rows(_inputs(document, binary), model))
-    if unsure:
+    checked = model.check(_rows(_inputs(document, binary), model))
+    if checked.unsure:
         document, binary = _split(request, parse_strictly)
-        rows, _ = model.check(_rows(_inputs(document, binary), model))
-    exchange.rows = rows
+        checked = model.check(_rows(_inputs(document, binary), model))
+    exchange.rows = rows = model.accept(checked)
     exchange.predictions = predictions = model.predict(rows)
     exchange.response = _response(model, document, predictions, as_bytes=as_bytes)
 

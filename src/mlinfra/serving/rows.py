@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.modelkit.schema import EXACT
-from mlinfra.serving.messages import Refusal
+from mlinfra.modelkit.schema import EXACT, Checked
 
 if TYPE_CHECKING:
     from mlinfra.modelkit import Manifest
@@ -57,8 +56,8 @@ def _within(bound: float | None, limit: float) -> float:
     return max(min(bound, _LARGEST), -_LARGEST)
 
 
-def check_plain(rows: list[Any]) -> list[list[Any]]:
-    """Rows for a model without a schema: arrays of one length. Raises a Refusal for anything else."""
+def check_plain(rows: list[Any]) -> Checked:
+    """Rows for a model without a schema: arrays of plain values, all as long as the first."""
     width = len(rows[0]) if rows and isinstance(rows[0], list) else 0
     problems = [
         {
@@ -70,7 +69,4 @@ def check_plain(rows: list[Any]) -> list[list[Any]]:
         for index, row in enumerate(rows)
         if not isinstance(row, list) or len(row) != width or not all(isinstance(cell, _CELLS) for cell in row)
     ]
-    if problems:
-        message = "a model without a schema takes arrays of plain values, all of one length"
-        raise Refusal(400, "InputRejected", message, rows=problems[:100])
-    return rows
+    return Checked(rows, problems)

@@ -52,8 +52,8 @@ class Settings:
     body_timeout: float = _setting(60.0, "for a body to arrive")
     idle_timeout: float = _setting(75.0, "for a connection without a request")
     predict_timeout: float = _setting(60.0, "for a prediction")
-    queue_length: int = _setting(64, "requests waiting for a slow model")
-    queue_seconds: float = _setting(0.1, "expected wait above which requests are refused with 503")
+    queue_length: int = _setting(32, "requests waiting for a slow model")
+    queue_seconds: float = _setting(0.25, "expected wait above which requests are refused with 503")
     drain_timeout: float = _setting(30.0, "for answers under way when the server is told to stop")
     drain_idle: float = _setting(1.0, "for a connection without a request when the server is told to stop")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 import time
@@ -53,9 +54,7 @@ async def _run(settings: Settings, listener: socket.socket, model: Model | None,
     metrics = metrics or Metrics(1)
     lane = Lane(loop, settings.queue_length, settings.queue_seconds)
     capture = Capture(settings, metrics) if settings.capture else None
-    app = App(
-        settings=settings, models=Models(model), lane=lane, metrics=metrics, capture=capture, soon=loop.call_soon
-    )
+    app = App(settings=settings, models=Models(model), lane=lane, metrics=metrics, capture=capture, soon=loop.call_soon)
     stopping: asyncio.Future[int] = loop.create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, stopping, 0)
@@ -75,6 +74,8 @@ async def _run(settings: Settings, listener: socket.socket, model: Model | None,
     if capture:
         await loop.run_in_executor(None, capture.close)
     log("stopped")
+    if lane.is_busy:
+        os._exit(code)  # a model that is being loaded, or does not come back, must not hold up the end
     return code
 
 
@@ -113,7 +114,10 @@ def _stop(stopping: asyncio.Future[int], code: int) -> None:
 async def _tick(app: App) -> None:
     while True:
         await asyncio.sleep(_TICK)
-        app.tick()
+        try:
+            app.tick()
+        except Exception as exc:  # noqa: BLE001  deadlines must go on being kept
+            log("fault", level="error", error=exc)
 
 
 async def _take_in(app: App, port: socket.socket) -> None:

@@ -1,12 +1,14 @@
 """What all parts of a spec share: closed and frozen, every problem at once, one canonical document."""
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any, ClassVar, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from mlinfra.errors import SpecError
 from mlinfra.spec.findings import Finding, raise_together
+from mlinfra.spec.limits import MAX_PROBLEMS
 from mlinfra.spec.notation import Notation
 from mlinfra.spec.problems import problem, spec_error
 from mlinfra.spec.words import findings_in
@@ -82,8 +84,8 @@ class Model(BaseModel):
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
-        found = [finding for check in self.CHECKS for finding in _run(check, self)]
-        raise_together(type(self).__name__, found)
+        found = (finding for check in self.CHECKS for finding in _run(check, self))
+        raise_together(type(self).__name__, islice(found, MAX_PROBLEMS + 1))
         return self
 
 

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 from mlinfra.spec.addresses import ProjectPath, checked_address
 from mlinfra.spec.base import Model
 from mlinfra.spec.findings import wrong
+from mlinfra.spec.limits import COMMAND_LENGTH
 from mlinfra.spec.references import compact
 from mlinfra.spec.scalars import Plain, Text
 
@@ -43,6 +44,9 @@ Code = Annotated[
 def _split(value: object) -> Any:
     if not isinstance(value, str):
         return list(value) if isinstance(value, tuple) else value
+    if len(value) > COMMAND_LENGTH:
+        allowed = f"text of at most {COMMAND_LENGTH} characters"
+        raise wrong(f"a command of {len(value)} characters", allowed=allowed, todo="put it into a script")
     try:
         return shlex.split(value)
     except ValueError as error:

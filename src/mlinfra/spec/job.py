@@ -11,14 +11,14 @@ from mlinfra.spec.base import Check, Model
 from mlinfra.spec.code import Code, Command, GitSource, Image, Python
 from mlinfra.spec.data import Input, Metric, Output
 from mlinfra.spec.findings import Finding, Loc
-from mlinfra.spec.limits import RETRIES
+from mlinfra.spec.limits import ENTRIES, RETRIES
 from mlinfra.spec.names import Key, MachineType, MetricName, Name, Platform, SecretName, Variable
 from mlinfra.spec.quantities import Threshold
 from mlinfra.spec.references import faults, has_reference
 from mlinfra.spec.resources import Resources
 from mlinfra.spec.scalars import Scalar, Text
 from mlinfra.spec.spec import Spec
-from mlinfra.spec.words import advise
+from mlinfra.spec.words import advise, listed
 
 Value = Annotated[str, Text(r"[^\0]{0,32768}", "text without NUL", "value")]
 
@@ -82,7 +82,7 @@ def _registration(job: "JobSpec") -> Iterator[Finding]:
     output = job.outputs.get(wish.output)
     if output is None:
         todo = advise(wish.output, job.outputs, f"add {wish.output} to outputs")
-        yield Finding(("register", "output"), "no such output", _listed(job.outputs), todo, wish.output, has_value=True)
+        yield Finding(("register", "output"), "no such output", listed(job.outputs), todo, wish.output, has_value=True)
     elif output.type != "model":
         todo = f"write `{wish.output}: {{type: model}}` in outputs"
         yield Finding(
@@ -92,7 +92,7 @@ def _registration(job: "JobSpec") -> Iterator[Finding]:
         if metric not in job.metrics:
             todo = advise(metric, job.metrics, f"add {metric} to metrics")
             loc = ("register", "when", metric)
-            yield Finding(loc, "no such metric", _listed(job.metrics), todo, metric, has_value=True, at_key=True)
+            yield Finding(loc, "no such metric", listed(job.metrics), todo, metric, has_value=True, at_key=True)
 
 
 def _clashes(job: "JobSpec") -> Iterator[Finding]:
@@ -107,10 +107,6 @@ def _clashes(job: "JobSpec") -> Iterator[Finding]:
                 allowed = "names that differ in more than case, - and _"
                 yield Finding((section, name), what, allowed, "rename one of them", name, has_value=True, at_key=True)
             taken.setdefault(variable, name)
-
-
-def _listed(names: Collection[str]) -> str:
-    return ", ".join(names) or "none is declared"
 
 
 class JobSpec(Spec):
@@ -150,12 +146,20 @@ class JobSpec(Spec):
     )
     python: Python | None = Field(default=None, description="The interpreter and packages. Excludes image.")
     image: Image | None = Field(default=None, description="A container image that has all it needs. Excludes python.")
-    inputs: Mapping[Key, Input] = Field(default_factory=dict, description="What the job reads, by name.")
-    outputs: Mapping[Key, Output] = Field(default_factory=dict, description="The folders that the job fills, by name.")
-    params: Mapping[Key, Scalar] = Field(
-        default_factory=dict, description="Parameters of the run: texts, numbers, true or false. Any text is harmless."
+    inputs: Mapping[Key, Input] = Field(
+        default_factory=dict, max_length=ENTRIES, description="What the job reads, by name."
     )
-    metrics: Mapping[MetricName, Metric] = Field(default_factory=dict, description="The numbers that the job reports.")
+    outputs: Mapping[Key, Output] = Field(
+        default_factory=dict, max_length=ENTRIES, description="The folders that the job fills, by name."
+    )
+    params: Mapping[Key, Scalar] = Field(
+        default_factory=dict,
+        max_length=ENTRIES,
+        description="Parameters of the run: texts, numbers, true or false. Any text is harmless.",
+    )
+    metrics: Mapping[MetricName, Metric] = Field(
+        default_factory=dict, max_length=ENTRIES, description="The numbers that the job reports."
+    )
     register_: Register | None = Field(
         default=None, alias="register", description="Make a model version of an output when the job has succeeded."
     )
@@ -171,9 +175,12 @@ class JobSpec(Spec):
             "run again."
         ),
     )
-    env: Mapping[Variable, Value] = Field(default_factory=dict, description="Variables of the script's environment.")
+    env: Mapping[Variable, Value] = Field(
+        default_factory=dict, max_length=ENTRIES, description="Variables of the script's environment."
+    )
     secrets: Mapping[Variable, SecretName] = Field(
         default_factory=dict,
+        max_length=ENTRIES,
         description="Variables filled from the environment's vault by the job's identity: variable to secret's name.",
     )
 

@@ -16,6 +16,7 @@ KEY_LENGTH: Final = 63  # Vertex AI's labels, SageMaker's channels
 SCALAR_LENGTH: Final = 2_500  # SageMaker's hyperparameter values
 COMMAND_LENGTH: Final = 32_768  # of a command in one text; more is a script
 
+ENTRIES: Final = 1_000  # inputs, parameters, variables …; the manifest that carries them holds fewer still
 TAGS: Final = 40  # the clouds allow 50 and more; the kit needs some for itself
 DEPLOYMENTS: Final = 10  # production variants of a SageMaker endpoint
 ENVIRONMENTS: Final = 50  # overlays, each of which is laid over the body and checked

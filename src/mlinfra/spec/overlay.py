@@ -8,7 +8,7 @@ from mlinfra.errors import SpecError
 from mlinfra.spec.base import plain
 from mlinfra.spec.findings import Finding, Loc
 from mlinfra.spec.patch import merge
-from mlinfra.spec.walk import annotation_at
+from mlinfra.spec.walk import annotation_at, names_of
 from mlinfra.spec.words import unknown_key
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ def body_for(spec: "Spec", environment: str, platform: str) -> dict[str, Any]:
 
 def overlay_findings(spec: "Spec") -> Iterator[Finding]:
     """What is wrong with each overlay when it is laid over the body by itself."""
-    body = spec.body()
-    body.pop("environments", None)
+    body = {key: getattr(spec, name) for key, name in names_of(type(spec)).items() if key != "environments"}
     for glob, overlay in spec.environments.items():
         at: Loc = ("environments", glob)
         for finding in _laid_over(type(spec), body, overlay):
@@ -52,7 +51,8 @@ def _laid_over(model: "type[Spec]", body: Mapping[str, Any], overlay: Mapping[st
         if annotation_at(model, loc) is None:
             yield unknown_key(model, loc)
     try:
-        merged = merge(body, {key: value for key, value in overlay.items() if key not in _FIXED})
+        touched = {key: plain(value) for key, value in body.items() if key in overlay}  # the rest is valid as it is
+        merged = merge(body | touched, {key: value for key, value in overlay.items() if key not in _FIXED})
     except SpecError as error:
         yield Finding((), error.what, error.allowed, error.todo, error.given, has_value=True)
     else:

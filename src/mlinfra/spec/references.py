@@ -4,7 +4,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from mlinfra.spec.words import advise
+from mlinfra.errors import shorten
+from mlinfra.spec.words import advise, listed
 
 _OPENING: Final = "${{"
 _REFERENCE: Final = re.compile(r"\$\{\{([^{}]*)\}\}")
@@ -30,13 +31,14 @@ def faults(text: str, known: Mapping[str, Collection[str]]) -> Iterator[Fault]:
     for found in _REFERENCE.finditer(text):
         form = _FORM.fullmatch(found[1])
         if form is None:
-            yield Fault(f"not a reference: {found[0]}", forms, "correct it")
+            yield Fault(f"not a reference: {shorten(found[0])}", forms, "correct it")
         elif form[1] not in known:
-            yield Fault(f"unknown section {form[1]} in {found[0]}", forms, advise(form[1], known, "correct it"))
+            what = f"unknown section {shorten(form[1])}"
+            yield Fault(what, forms, advise(form[1], known, "correct it"))
         elif form[2] not in known[form[1]]:
-            names = known[form[1]]
-            todo = advise(form[2], names, f"add {form[2]} to {form[1]}")
-            yield Fault(f"no such name in {form[1]}: {form[2]}", ", ".join(names) or f"none, {form[1]} is empty", todo)
+            names, name = known[form[1]], shorten(form[2])
+            todo = advise(form[2], names, f"add {name} to {form[1]}")
+            yield Fault(f"no such name in {form[1]}: {name}", listed(names), todo)
     if _OPENING in _REFERENCE.sub("", text):
         yield Fault(f"a reference without its end: {_OPENING} but no }}}}", forms, "close it with }}")
 

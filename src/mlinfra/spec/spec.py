@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 from mlinfra.errors import SpecError
 from mlinfra.spec.base import Check, Model
 from mlinfra.spec.findings import Finding, Loc
-from mlinfra.spec.limits import TAGS
+from mlinfra.spec.limits import ENVIRONMENTS, TAGS
 from mlinfra.spec.names import Glob, Name, Operation, Platform, TagKey, TagValue
 from mlinfra.spec.overlay import body_for, overlay_findings
 from mlinfra.spec.scalars import JsonObject, Plain, overlay_document
@@ -34,6 +34,7 @@ class Spec(Model):
     )
     environments: Mapping[Glob, Overlay] = Field(
         default_factory=dict,
+        max_length=ENVIRONMENTS,
         description=(
             "What differs in the environments whose name fits the pattern (* and ?): a merge patch over this document, "
             "validated like it. null removes. Where several fit, the most specific is applied last."

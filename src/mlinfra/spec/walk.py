@@ -15,6 +15,11 @@ def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
     return {info.alias or name: info for name, info in model.model_fields.items()}
 
 
+def names_of(model: type[BaseModel]) -> dict[str, str]:
+    """The attributes of the fields, by the names that a file uses."""
+    return {info.alias or name: name for name, info in model.model_fields.items()}
+
+
 def model_in(annotation: Any) -> type[BaseModel] | None:
     """The model that an annotation allows, `X | None` and `str | X` included."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +16,8 @@ from mlinfra.spec.scalars import UnclearNumber, UnclearText, disagreement
 from mlinfra.spec.walk import annotation_at, fields_of, model_in, paths
 
 _LONGEST_WORD: Final = 64  # nobody mistypes a key into more
+_MOST_WORDS: Final = 500  # to compare with: a file of thousands of names must not take minutes to refuse
+_MOST_LISTED: Final = 40
 
 
 class _Words(NamedTuple):
@@ -57,7 +60,14 @@ def nearest(word: object, known: Iterable[str]) -> str:
     """The known word that was probably meant, empty where none is near."""
     if not isinstance(word, str) or len(word) > _LONGEST_WORD:
         return ""
-    return next(iter(get_close_matches(word, list(known), n=1)), "")
+    return next(iter(get_close_matches(word, islice(known, _MOST_WORDS), n=1)), "")
+
+
+def listed(words: Iterable[str]) -> str:
+    """What is known, as far as anybody reads."""
+    names = list(words)
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return ", ".join(names[:_MOST_LISTED]) + more or "nothing: none is declared"
 
 
 def advise(word: object, known: Iterable[str], otherwise: str) -> str:

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -100,6 +100,20 @@ class Faults:
         return result
 
 
+class QuickJournal(Journal):
+    """The journal without its waits for the disk, which no test here takes away."""
+
+    @contextmanager
+    def _transaction(self):
+        db = sqlite3.connect(self._path)
+        try:
+            db.execute("PRAGMA synchronous = OFF")
+            with db:
+                yield db
+        finally:
+            db.close()
+
+
 class MemoryStore:
     """Objects with compare-and-swap; one dictionary is shared by all clients."""
 
@@ -122,7 +136,9 @@ class MemoryStore:
         held = self._objects.get(key)
         if (if_absent and held) or (if_match is not None and (held is None or held[1] != if_match)):
             raise Conflict("somebody else was quicker", given=key)
-        etag = hashlib.sha256(f"{key}{content!r}{self._clock.time}{id(self)}{next(self._versions)}".encode()).hexdigest()
+        etag = hashlib.sha256(
+            f"{key}{content!r}{self._clock.time}{id(self)}{next(self._versions)}".encode()
+        ).hexdigest()
         self._objects[key] = (content, etag)
         return self._info(key)
 
@@ -389,7 +405,11 @@ class Platform:
             if row["age"] > 120
         ]
         if bad:
-            return {"status": 400, "body": json.dumps({"error": {"message": "refused", "rows": bad}}), "deployment": target}
+            return {
+                "status": 400,
+                "body": json.dumps({"error": {"message": "refused", "rows": bad}}),
+                "deployment": target,
+            }
         own = found.behaviour.predictions
         answers = predictions(rows, found.digest) if own is None else own
         return {"status": 200, "body": json.dumps({"predictions": answers}), "deployment": target}
@@ -402,7 +422,10 @@ class Platform:
     def List(self, token):
         names = sorted(self.endpoints)
         at = int(token or 0)
-        return {"endpoints": [self.Describe(name) for name in names[at : at + 2]], "token": str(at + 2) if at + 2 < len(names) else None}
+        return {
+            "endpoints": [self.Describe(name) for name in names[at : at + 2]],
+            "token": str(at + 2) if at + 2 < len(names) else None,
+        }
 
 
 def predictions(rows, digest):
@@ -424,7 +447,10 @@ class Renderer:
         return f"{name}-{environment.suffix}"
 
     def choices(self, spec, environment):
-        return [Choice("machine", f"cpu-{spec.resources.cpu}", "the cheapest"), Choice("image", environment.images["serving"].uri, "")]
+        return [
+            Choice("machine", f"cpu-{spec.resources.cpu}", "the cheapest"),
+            Choice("image", environment.images["serving"].uri, ""),
+        ]
 
     def observe(self, physical_name, environment):
         return (Request("endpoint", "fake", "Describe", {"name": physical_name}, effect=False),)
@@ -465,7 +491,9 @@ class Renderer:
         left = [each for each in observed.deployments if each.name not in desired.traffic]
         for each in left:
             if each.state is not EndpointState.DELETING:
-                return Send((self._request(f"delete-{each.name}", "DeleteDeployment", name=name, deployment=each.name),))
+                return Send(
+                    (self._request(f"delete-{each.name}", "DeleteDeployment", name=name, deployment=each.name),)
+                )
         return Wait(f"{left[0].name} to go", 2.0) if left else Done()
 
     def _create(self, each, name, operation="CreateDeployment"):
@@ -574,7 +602,13 @@ class World:
         self.capabilities = dict.fromkeys(Capability, NATIVE) | {Capability.ROLLOUT_NATIVE: absent("it has no guard")}
         self.folders = Folders(project=folder / "project", state=folder / "state").ensure()
         self.environment = Environment.model_validate(
-            {"name": "fake-dev", "platform": "fake", "account": "here", "stage": stage, "images": {"serving": {"uri": "serving:1"}}}
+            {
+                "name": "fake-dev",
+                "platform": "fake",
+                "account": "here",
+                "stage": stage,
+                "images": {"serving": {"uri": "serving:1"}},
+            }
         )
         self.said = []
         self.faults = Faults()
@@ -595,7 +629,7 @@ class World:
             adapter=adapter,
             client=FakeClient(self, self.faults, principal),
             folders=self.folders,
-            journal=Journal(self.folders.journal),
+            journal=QuickJournal(self.folders.journal),
             pacer=Pacer(self.folders.pace("fake"), {}, self.clock),
             clock=self.clock,
             say=self.said.append,
@@ -626,7 +660,9 @@ class World:
     def shares(self):
         """Model version -> percent, as it really is."""
         endpoint = self.endpoint
-        return {endpoint.deployments[name].version: share for name, share in endpoint.shares.items()} if endpoint else {}
+        return (
+            {endpoint.deployments[name].version: share for name, share in endpoint.shares.items()} if endpoint else {}
+        )
 
     @property
     def versions(self):

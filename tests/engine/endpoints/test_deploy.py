@@ -99,7 +99,9 @@ def test_a_first_deployment_that_fails_leaves_nothing(world, kit):
     assert world.endpoint is None
 
 
-@pytest.mark.parametrize("behaviour", [{"status": 500}, {"status": 404}, {"predictions": [1.0, 2.0]}, {"predictions": []}])
+@pytest.mark.parametrize(
+    "behaviour", [{"status": 500}, {"status": 404}, {"predictions": [1.0, 2.0]}, {"predictions": []}]
+)
 def test_a_deployment_that_fails_its_probe_gets_no_user_traffic(world, kit, behaviour):
     world.deploy("1")
     world.platform.behaviours["2"] = kit.Behaviour(**behaviour)
@@ -146,7 +148,10 @@ def test_a_new_deployment_starts_with_as_many_replicas_as_the_load_needs_now(wor
 
 
 def test_standing_variants_are_replaced_each_in_its_share(world):
-    variants = {"main": {"model": "credit-risk:1", "traffic": "70%"}, "rival": {"model": "credit-risk:7", "traffic": "30%"}}
+    variants = {
+        "main": {"model": "credit-risk:1", "traffic": "70%"},
+        "rival": {"model": "credit-risk:7", "traffic": "30%"},
+    }
     world.deploy(deployments=variants)
     assert world.shares == {"1": 70, "7": 30}
     variants["main"] = {"model": "credit-risk:2", "traffic": "70%"}

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mlinfra.engine.endpoint_changes import abort, delete, resume, rollback, traffic
+from mlinfra.engine import rollout_run
+from mlinfra.engine.endpoint_changes import delete, rollback
 from mlinfra.errors import DeploymentFailed, NotFound, RolledBack
 
 CANARY = {"steps": ["10%", "100%"], "bake": "1m", "min_requests": 10}
@@ -14,7 +15,10 @@ def canary(world, session):
 
 
 def two_variants(world, session):
-    variants = {"main": {"model": "credit-risk:2", "traffic": "60%"}, "rival": {"model": "credit-risk:3", "traffic": "40%"}}
+    variants = {
+        "main": {"model": "credit-risk:2", "traffic": "60%"},
+        "rival": {"model": "credit-risk:3", "traffic": "40%"},
+    }
     world.deploy(deployments=variants, session=session)
 
 
@@ -83,6 +87,12 @@ def serves_all_the_time(world):
     assert world.platform.wrongs == []
 
 
+@pytest.fixture(autouse=True)
+def _little_patience(monkeypatch):
+    """A deployment that never becomes ready is waited for in every single run."""
+    monkeypatch.setattr(rollout_run, "READY_WITHIN", 60.0)
+
+
 def calls_of(new_world, kit, story):
     prepare, command, _, _ = STORIES[story]
     world = new_world()
@@ -93,34 +103,72 @@ def calls_of(new_world, kit, story):
     return len(session.client._faults.calls), end
 
 
+def killed(new_world, kit, story, number, *, after):
+    """A world in which the story's command was killed at that call."""
+    prepare, command, _, _ = STORIES[story]
+    world = new_world()
+    world.Behaviour = kit.Behaviour
+    prepare(world)
+    session = world.session()
+    session.client._faults.kill_at, session.client._faults.after = number, after
+    with pytest.raises(kit.Killed):
+        command(world, session)
+    serves_all_the_time(world)
+    return world, session.client._faults.calls[-1]
+
+
+def check_the_end(world, story, end, *, where):
+    """The same command again ends as the undisturbed one did, and leaves the same."""
+    _, command, shares, made = STORIES[story]
+    try:
+        ended = run(world, command, world.session())
+    except NotFound:
+        assert story == "rollback", where  # it was killed when all was done: there is nothing before release 1
+        assert world.record["rollout"]["phase"] == "completed"
+        ended = end
+    serves_all_the_time(world)
+    world.platform._sweep()
+    assert ended is end, where
+    assert world.shares == shares, where
+    assert len(world.versions) == len(shares), where
+    # what had failed to the very end is tried once more, and nothing else is made twice
+    assert len(world.platform.created) - made in ((0, 1) if end else (0,)), where
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("story", STORIES)
 def test_killed_at_every_single_call_the_same_command_again_gets_there(new_world, kit, story, after):
-    prepare, command, shares, made = STORIES[story]
     calls, end = calls_of(new_world, kit, story)
     assert calls > 10
     for number in range(1, calls + 1):
-        world = new_world()
-        world.Behaviour = kit.Behaviour
-        prepare(world)
-        session = world.session()
-        session.client._faults.kill_at, session.client._faults.after = number, after
-        with pytest.raises(kit.Killed):
-            command(world, session)
-        serves_all_the_time(world)
+        world, operation = killed(new_world, kit, story, number, after=after)
         world.bury()
-        world.clock.time += 1.0
-        again = world.session()
-        try:
-            ended = run(world, command, again)
-        except NotFound:
-            # the command had come to its end before it was killed, or takes back what it did
-            assert story == "rollback"
-            ended = end
-        serves_all_the_time(world)
-        world.platform._sweep()
-        assert ended is end or story in ("errors", "never ready", "failing probe"), (number, session.client._faults.calls[-1])
-        assert world.shares == shares, (number, session.client._faults.calls[-1])
-        assert len(world.versions) == len(shares)
-        assert len(world.platform.created) - made in ((0,) if story not in ("errors", "never ready", "failing probe") else (0, 1))
+        check_the_end(world, story, end, where=(number, operation))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("story", ["canary", "errors", "never ready"])
+def test_another_machine_goes_on_hours_later_without_the_journal_of_the_first(new_world, kit, story, tmp_path):
+    calls, end = calls_of(new_world, kit, story)
+    for number in range(1, calls + 1):
+        world, operation = killed(new_world, kit, story, number, after=bool(number % 2))
+        world.folders = new_world().folders
+        world.clock.time += 7200.0
+        check_the_end(world, story, end, where=(number, operation))
+
+
+@pytest.mark.parametrize("operation", ["CreateDeployment", "SetTraffic", "DeleteDeployment"])
+def test_a_killed_canary_goes_on_from_each_of_its_effects(new_world, kit, operation):
+    """The representative of the loops above for the quick run."""
+    story = "canary"
+    prepare, command, _, _ = STORIES[story]
+    world = new_world()
+    prepare(world)
+    session = world.session()
+    command(world, session)
+    number = session.client._faults.calls.index(operation) + 1
+    for after in (False, True):
+        world, where = killed(new_world, kit, story, number, after=after)
+        world.bury()
+        check_the_end(world, story, None, where=where)

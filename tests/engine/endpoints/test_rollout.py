@@ -29,7 +29,9 @@ SPEC = EndpointSpec.from_document({"name": "credit-risk", "model": "credit-risk:
 
 def release(**shares):
     deployments = tuple(
-        DeploymentDesired(name, name[0], "credit-risk", name[1:], f"sha256:{name}", "", Artefact(f"m://{name}"), share, 1)
+        DeploymentDesired(
+            name, name[0], "credit-risk", name[1:], f"sha256:{name}", "", Artefact(f"m://{name}"), share, 1
+        )
         for name, share in shares.items()
     )
     return Release(SPEC, deployments)

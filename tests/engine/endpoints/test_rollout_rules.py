@@ -40,7 +40,9 @@ def test_a_rule_is_broken_above_its_bound_and_from_fifty_requests(health, broken
 
 def test_a_broken_rule_says_its_figures():
     assert breach(POLICY, counts(200, 25)) == "the error rate is 12.5 %, allowed is 1 % (200 requests, 25 errors)"
-    assert breach(POLICY, counts(60, p99=0.75)).startswith("the 99th percentile of latency is 750 ms, allowed is 500 ms")
+    assert breach(POLICY, counts(60, p99=0.75)).startswith(
+        "the 99th percentile of latency is 750 ms, allowed is 500 ms"
+    )
 
 
 def test_rejected_requests_are_no_errors_but_have_a_rule_of_their_own():

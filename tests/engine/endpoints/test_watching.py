@@ -9,9 +9,7 @@ PERIOD, DELAY = 60.0, 30.0
 def failed_requests(world):
     """User requests that went wrong, by model version."""
     endpoint = world.endpoint
-    return {
-        name: world.platform.counts(endpoint, name, 0.0, world.clock.time)[1] for name in endpoint.deployments
-    }
+    return {name: world.platform.counts(endpoint, name, 0.0, world.clock.time)[1] for name in endpoint.deployments}
 
 
 def first_period_with_enough(rate, start):
@@ -28,7 +26,9 @@ def test_errors_send_a_canary_back_by_the_end_of_the_first_period_with_fifty_req
     world.platform.rate = rate
     world.deploy("1")
     world.platform.behaviours["2"] = kit.Behaviour(error_share=error_share)
-    with pytest.raises(RolledBack, match=r"credit-risk:2 was rolled back at 10 %.*error rate is .*credit-risk:1 serves"):
+    with pytest.raises(
+        RolledBack, match=r"credit-risk:2 was rolled back at 10 %.*error rate is .*credit-risk:1 serves"
+    ):
         world.deploy("2", rollout={**CANARY, "bake": "2h"})
     canary, back = (each.start for each in world.endpoint.history[1:3])
     assert back <= first_period_with_enough(rate / 10, canary) + DELAY + PERIOD / 4 + 1

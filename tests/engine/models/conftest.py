@@ -222,7 +222,9 @@ class Registry:
         self.next_version[model] = number
         if model not in self.names:
             self.names.append(model)
-        row = Row(model, number, digest, created=self.clock.now(), visible=self.clock.monotonic() + self.lag, **details)
+        row = Row(
+            model, number, digest, created=self.clock.true(), visible=self.clock.monotonic() + self.lag, **details
+        )
         self.rows.append(row)
         return self._document(row)
 

@@ -137,6 +137,31 @@ def test_a_list_that_lags_and_a_lost_answer_and_a_death_make_no_second_version(w
     assert world.place().versions == ["credit-risk:1"]
 
 
+def test_a_create_that_had_to_wait_for_a_dead_process_is_sent_once_though_lists_lag(world, package, faults, killed):
+    world.place().registry.lag = 15.0
+    folder = package()
+    number = next(
+        index
+        for index, (_, operation) in enumerate(_calls_of_a_registration(world, package, faults), start=1)
+        if operation == "create"
+    )
+    dying = faults()
+    dying.kill_at = number
+    with pytest.raises(killed):
+        register(world.session(faults=dying), "credit-risk", folder)
+    assert dying.calls[-1] == ("registry", "create")
+    counted = faults()
+    assert register(world.session(faults=counted), "credit-risk", folder).name == "credit-risk:1"
+    assert counted.count("create") == 1
+    assert world.heard("another process is creating it")
+
+
+def _calls_of_a_registration(world, package, faults):
+    counted = faults()
+    register(world.session("elsewhere", faults=counted), "credit-risk", package("elsewhere"))
+    return counted.calls
+
+
 def test_a_tampered_file_is_found_before_anything_is_sent(world, package):
     folder = package()
     (folder / "model.txt").write_bytes(b"tree\npoison!")

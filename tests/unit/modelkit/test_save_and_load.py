@@ -187,7 +187,7 @@ save_model(LinearRegression().fit(np.eye(3), [1, 2, 3]), "m", example=np.eye(3))
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"schema": {"inputs": {"a": {"type": "number"}}}}, "breaks the declared schema"),
+        ({"schema": {"inputs": {"a": {"type": "number"}}}}, "breaks the schema"),
         ({"method": "transform"}, "unknown method"),
         ({"schema": {"inputs": {}}}, "schema names its columns"),
     ],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,17 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         "deep/folder",
         "deep/folder/a",
     ]
+
+
+def test_drafts_of_processes_that_were_killed_are_removed(tmp_path: Path) -> None:
+    for name in (".a.old", ".a.folder", ".a.new", ".ab.old"):
+        place = tmp_path / name
+        place.mkdir() if name.endswith("folder") else place.touch()
+        if not name.endswith("new"):
+            os.utime(place, (1, 1))
+    with new_file(tmp_path / "a"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.new", ".ab.old", "a"]
 
 
 def test_the_folder_of_whoever_was_quicker_stays(tmp_path: Path) -> None:

@@ -94,6 +94,14 @@ def test_times_and_modes_inside_are_fixed(fill: Callable[..., Path], cache: Path
     assert modes["code/lib/util.py"] == modes["mlinfra/errors.py"] == "-rw-r--r--"
 
 
+def test_the_system_that_packs_leaves_no_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = bundle._member("a", executable=True)
+    monkeypatch.setattr(sys, "platform", "win32")
+    there = bundle._member("a", executable=True)
+    assert here.FileHeader() == there.FileHeader()
+    assert (here.create_system, here.external_attr) == (there.create_system, there.external_attr)
+
+
 def test_names_beyond_ascii_travel(fill: Callable[..., Path], cache: Path) -> None:
     assert code_in(build_bundle(fill("code", {"größe/模型.py": ""}), cache=cache)) == {"größe/模型.py"}
 

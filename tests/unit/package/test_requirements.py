@@ -102,6 +102,19 @@ def test_the_answer_is_kept_until_the_file_changes(write: Callable[..., Path], c
     assert lock(file, PYTHON, cache=cache, index=index.url).packages == ("outer==2.0",)
 
 
+@pytest.mark.parametrize("line", ["./lib", "-e ./lib", "lib @ {uri}"])
+def test_a_requirement_that_lies_on_this_machine_alone_is_refused(
+    write: Callable[..., Path], cache: Path, index: Index, line: str
+) -> None:
+    index.add("setuptools", "80")
+    project = write("[project]\nname = 'lib'\nversion = '1'\ndependencies = []\n", "lib.toml")
+    (project.parent / "lib").mkdir()
+    project.rename(project.parent / "lib/pyproject.toml")
+    uri = (project.parent / "lib").as_uri()
+    with pytest.raises(SpecError, match="a folder of this machine"):
+        lock(write(f"{line.format(uri=uri)}\n"), PYTHON, cache=cache, index=index.url)
+
+
 def test_another_platform_is_never_locked_from_what_is_installed_here(
     write: Callable[..., Path], cache: Path, index: Index
 ) -> None:

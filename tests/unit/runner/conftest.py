@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -91,12 +92,11 @@ class Done:
 
 @pytest.fixture
 def job(tmp_path: Path) -> Callable[..., Job]:
-    """`job("train.py text", command=[...], inputs=...)`: the script is `run.py`, its command by default that."""
+    """`job("text", inputs=...)` runs the text as a script, `line` as a shell line, or any `command`."""
 
-    def make(script: str = "", **manifest: Any) -> Job:
-        if "shell" not in manifest:
-            manifest.setdefault("command", ["python", "run.py"])
-        return Job(tmp_path, {"run.py": script}, manifest=manifest)
+    def make(script: str = "", line: str | None = None, **manifest: Any) -> Job:
+        command = {"shell": line} if line else {"command": ["python", "run.py"]}
+        return Job(tmp_path, {"run.py": script}, manifest={**command, **manifest})
 
     return make
 
@@ -162,7 +162,8 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             for name, value in {"Content-Length": str(len(body)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            with suppress(ConnectionError):  # a client that was stopped
+                self.wfile.write(body)
 
         def do_GET(self) -> None:
             self._serve()

@@ -58,7 +58,9 @@ def test_no_digit_is_lost(value: float, result: Path, capsys: pytest.CaptureFixt
     json.loads((result / "metrics.jsonl").read_text(), parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
 
 
-@pytest.mark.parametrize("line", ["", "auc=1", "mlinfra-metric name=a", "mlinfra-metric name=a value=b", "x mlinfra-metric"])
+@pytest.mark.parametrize(
+    "line", ["", "auc=1", "mlinfra-metric name=a", "mlinfra-metric name=a value=b", "x mlinfra-metric"]
+)
 def test_other_lines_hold_no_metric(line: str) -> None:
     assert read_line(line) is None
 

@@ -72,7 +72,7 @@ def test_a_parameter_that_looks_like_shell_is_one_harmless_argument(job: Callabl
     done = job(script, command=command, params={"depth": evil}).run()
     assert json.loads(done.out) == [["--depth", evil, f"--both={evil}!"], evil]
     in_shell = 'printf "%s|" "${{params.depth}}" ${{params.depth}}'
-    done = job(**{"shell": in_shell}, params={"depth": evil}).run()
+    done = job(line=in_shell, params={"depth": evil}).run()
     assert done.out == "|".join([evil, *evil.split(), ""])
     assert not (tmp_path / "hacked").exists()
 
@@ -90,7 +90,7 @@ def test_the_commands_exit_code_and_last_words_are_the_jobs(job: Callable[..., J
 
 @pytest.mark.parametrize("code", [2, 75, 255])
 def test_any_exit_code_passes(job: Callable[..., Job], code: int) -> None:
-    assert job(shell=f"exit {code}").run().exit_code == code
+    assert job(line=f"exit {code}").run().exit_code == code
 
 
 def test_a_killed_command_names_the_signal(job: Callable[..., Job]) -> None:
@@ -308,7 +308,10 @@ def test_a_failed_command_leaves_the_target_alone(job: Callable[..., Job], tmp_p
 
 def test_the_result_does_not_count_as_the_output_it_lies_in(job: Callable[..., Job], tmp_path: Path) -> None:
     data = tmp_path / "root/opt/ml/output/data"
-    script = "import os; open(os.environ['SM_OUTPUT_DATA_DIR'] + '/a', 'w').write('1')"
+    script = (
+        "import os; open(os.environ['SM_OUTPUT_DATA_DIR'] + '/a', 'w').write('1')\n"
+        "from mlinfra.runner.metrics import log_metric; log_metric('auc', 1)"
+    )
     ready = job(script, platform="aws", outputs={"report": {"path": str(data), "uri": (tmp_path / "sent").as_uri()}})
     environment = {**ready.environment(), "MLINFRA_CONTAINER_ROOT": str(tmp_path / "root")}
     del environment["MLINFRA_RESULT"]
@@ -358,6 +361,15 @@ def test_several_nodes_know_each_other_and_the_first_alone_has_outputs(job: Call
 def test_a_single_node_is_not_told_that_it_is_one_of_several(job: Callable[..., Job]) -> None:
     seen = variables_seen(job(ENVIRONMENT))
     assert not {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "TF_CONFIG"} & set(seen)
+
+
+def test_a_fault_of_the_runner_itself_is_a_result_as_well(job: Callable[..., Job]) -> None:
+    ready = job(nodes=2)
+    ready.variables = {"MLINFRA_NODE_RANK": "first", "MLINFRA_NODE_HOSTS": "a,b"}
+    done = ready.run()
+    assert done.exit_code == done.result["exit_code"] == 70
+    assert "a fault of mlinfra's runner: ValueError" in done.failure
+    assert "Traceback" in done.err
 
 
 def test_nothing_is_left_of_a_run_without_a_folder_of_its_own(job: Callable[..., Job], tmp_path: Path) -> None:

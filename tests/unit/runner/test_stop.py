@@ -62,7 +62,7 @@ def test_a_signal_reaches_the_command(
 
 
 def test_a_signal_reaches_what_a_shell_line_started(job: Callable[..., Job], started: Callable[[Job], Any]) -> None:
-    process = started(job(LISTENER.format(ends=True), **{"shell": '"$PYTHON" run.py; true'}, env={"PYTHON": "python3"}))
+    process = started(job(LISTENER.format(ends=True), line='"$PYTHON" run.py; true', env={"PYTHON": "python3"}))
     assert process.stdout.readline().startswith("ready")
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=20)[0] == "got SIGTERM\n"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from conftest import Job
 
-SECRET = "p@ss/word+\"quoted\" ünd mehr"  # noqa: S105  planted, to be looked for
+SECRET = 'p@ss/word+"quoted" ünd mehr'  # noqa: S105  planted, to be looked for
 KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0BAQEFAASC\n-----END KEY-----\n"
 
 
@@ -88,6 +88,15 @@ def test_no_secret_is_found_in_anything_that_a_job_leaves(job: Callable[..., Job
         for piece in ("p@ss", "ünd mehr", "\\u00fcnd", "MIIEvQIBADANBgkq"):
             assert piece not in text
     assert done.metrics[0]["name"] == "auc"
+
+
+def test_a_secret_is_hidden_in_the_runners_own_words_too(job: Callable[..., Job], tmp_path: Path) -> None:
+    (tmp_path / "vault").write_text("hunter2-hunter2")
+    ready = job("", secrets={"A": (tmp_path / "vault").as_uri()}, inputs={"a": {"path": "/no/hunter2-hunter2"}})
+    done = ready.run()
+    assert "/no/***" in done.failure
+    for text in (done.err, done.failure, json.dumps(done.result)):
+        assert "hunter2" not in text
 
 
 def test_an_input_may_show_a_secret_as_its_token(job: Callable[..., Job], server: object, tmp_path: Path) -> None:

@@ -260,3 +260,30 @@ def test_an_interrupt_stops_the_server_too(start: Any, packages: Path) -> None:
     with start(packages / "numbers") as server:
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(10) == 0
+
+
+def test_a_server_told_to_stop_while_loading_stops(start: Any, packages: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    shutil.copytree(packages / "slow", folder)
+    manifest = Manifest.read(folder)
+    dataclasses.replace(manifest, example={"rows": [[30.0]], "predictions": [30.0]}).write(folder)
+    with start(folder, wait=False) as server:
+        assert server.get("/ping").status == 503
+        started = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - started < 5
+
+
+def test_a_client_that_leaves_is_not_predicted_for(start: Any, packages: Path) -> None:
+    with start(packages / "slow") as server:
+        body = b'{"instances":[[0.5]]}'
+        request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        impatient = [server.connect() for _ in range(4)]
+        for connection in impatient:
+            connection.sendall(request)
+        until(lambda: server.metric("in_flight") == 4)
+        for connection in impatient:
+            connection.close()
+        started = time.monotonic()
+        assert server.predict([[0.0]]) == [0.0]
+        assert time.monotonic() - started < 1.4

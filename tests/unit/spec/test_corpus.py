@@ -17,15 +17,21 @@ CORPUS = Path(__file__).parent / "corpus"
 EXPECTED = tomllib.loads((CORPUS / "expectations.toml").read_text())
 GOOD = sorted(path.name for path in (CORPUS / "good").iterdir())
 
+
+def numbered(text: str, count: int) -> str:
+    return "".join(text.format(n=number) for number in range(count))
+
+
 HEAD = "version: 1\nkind: job\nname: credit-train\ncommand: [python, train.py]\n"
+PARAMS = "params:\n" + numbered("  name{n}: 1\n", 1_000)
 LARGE = {  # made here: nobody wants them in a repository
     "2 MB": HEAD + "env: {A: " + "x" * 2_000_000 + "}\n",
     "depth 10,000, brackets": HEAD + "params: " + "[" * 10_000 + "]" * 10_000,
     "depth 10,000, braces": HEAD + "params: " + "{a: " * 10_000 + "}" * 10_000,
     "depth 10,000, dashes": HEAD + "params:\n  " + "- " * 10_000 + "a\n",
     "300,000 unclosed brackets": "[" * 300_000,
-    "20,000 unknown keys": HEAD + "".join(f"key{number}: {number}\n" for number in range(20_000)),
-    "9,000 unknown keys": HEAD + "".join(f"key{number}: {number}\n" for number in range(9_000)),
+    "20,000 unknown keys": HEAD + numbered("key{n}: {n}\n", 20_000),
+    "9,000 unknown keys": HEAD + numbered("key{n}: {n}\n", 9_000),
     "9,000 duplicates": HEAD + "params:\n" + "  depth: 6\n" * 9_000,
     "one key of 400 kB": HEAD + "? " + "k" * 400_000 + "\n: 1\n",
     "a number of 400,000 digits": HEAD + "params: {seed: " + "9" * 400_000 + "}\n",
@@ -38,6 +44,22 @@ LARGE = {  # made here: nobody wants them in a repository
     "aliases ever deeper": HEAD + "overrides:\n  aws:\n    A: &a0 {x: 1}\n" + "".join(
         f"    A{number}: &a{number} {{x: *a{number - 1}}}\n" for number in range(1, 150)
     ),
+    "a command of 400 kB": HEAD.replace("[python, train.py]", "a" * 400_000),
+    "references without end": HEAD + "shell: " + "${{" * 150_000 + "\n",
+    "references without end in a command": HEAD.replace("train.py]", '"' + "${{" * 150_000 + '"]'),
+    "4,000 references to nothing": HEAD.replace("train.py]", numbered("'${{{{params.no{n}}}}}', ", 4_000) + "]")
+    + PARAMS,
+    "1,000 metrics that are none": HEAD + "metrics:\n" + numbered("  name{n}: {{}}\n", 1_000)
+    + "outputs: {m: {type: model}}\nregister:\n  output: m\n  name: model-a\n  when:\n"
+    + numbered("    nam{n}: '> 1'\n", 1_000),
+    "4,000 overlays": HEAD + PARAMS + "environments:\n" + numbered("  e{n}: {{}}\n", 4_000),
+    "50 overlays of a large body": HEAD + PARAMS + "inputs:\n" + numbered("  i{n}: a\n", 1_000) + "env:\n"
+    + numbered("  e{n}: a\n", 1_000) + "environments:\n" + numbered("  e{n}: {{nam: 1}}\n", 50),
+    "5,000 parameters": HEAD + "params:\n" + numbered("  name{n}: 1\n", 5_000),
+    "9,000 platforms": HEAD + "machine:\n" + numbered("  p{n}: x\n", 9_000),
+    "1,000 paths": HEAD + "inputs:\n" + numbered("  p{n}: ../x/{n}\n", 1_000),
+    "100,000 tags": HEAD + "params:\n" + "".join("  - !a b\n" for number in range(50_000)),
+    "a reference of 400 kB": HEAD.replace("train.py]", '"${{params.' + "x" * 400_000 + '}}"]'),
     "5,000 documents": "---\n".join([HEAD] * 5_000),
 }  # fmt: skip
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
@@ -19,6 +20,7 @@ READING_SECONDS = 30.0  # from a request's first byte to its last
 IDLE_SECONDS = 75.0  # between two requests of a connection
 LINGER_SECONDS = 2.0  # between turning somebody away and hanging up
 _AHEAD = 16  # requests of one connection that may wait for their turn
+_VERSIONS = {"1.0", "1.1"}
 _OK_TO_SEND = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -57,15 +59,13 @@ class ClientConnection(asyncio.Protocol):
         self._refusal: tuple[int, str] | None = None
         self._last = False  # nothing after the present request is read
         self._since = 0.0
-        self._clock = asyncio.get_running_loop().time
 
     # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A caller has come."""
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
-        self._since = self._clock()
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
+        self._since = time.monotonic()
         self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -113,7 +113,7 @@ class ClientConnection(asyncio.Protocol):
         self._request = Request()
         self._reading = self._in_head = True
         self._head_size = 0
-        self._since = self._clock()
+        self._since = time.monotonic()
 
     def on_url(self, url: bytes) -> None:
         """A part of the target."""
@@ -143,7 +143,10 @@ class ClientConnection(asyncio.Protocol):
         request = self._request
         request.method = self._parser.get_method()
         request.keep_alive = self._parser.should_keep_alive()
-        request.modern = self._parser.get_http_version() == "1.1"
+        version = self._parser.get_http_version()
+        request.modern = version == "1.1"
+        if version not in _VERSIONS:
+            self._refuse(400, f"HTTP/{version} is not spoken here")
         self._in_head = False
         if request.hesitates and not self._refusal and not self._busy:
             self.send(_OK_TO_SEND)
@@ -183,7 +186,7 @@ class ClientConnection(asyncio.Protocol):
         """The answer is complete: on to the next request, or the end of the connection."""
         self.source = None
         self._busy = False
-        self._since = self._clock()
+        self._since = time.monotonic()
         if not keep_alive:
             self.close()
         elif self._waiting:
@@ -251,6 +254,6 @@ class ClientConnection(asyncio.Protocol):
             return
         self.send(answer(*self._refusal, close=True))
         self._lingering = True
-        self._since = self._clock()
+        self._since = time.monotonic()
         if self._transport and self._transport.can_write_eof():
             self._transport.write_eof()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -64,15 +65,13 @@ class Gateway:
         self._router = Router(self._counts, self._settings["timeout"], self._health)
         server = await self._listen(wanted[0]["port"])
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._leave.set)
-        periodic = [
-            asyncio.ensure_future(_repeat(SWEEP_PERIOD, self._sweep)),
-            asyncio.ensure_future(self._flush_often()),
-        ]
-        last_word = await self._reconcile()
-        server.close()
-        await self._stop_everything()
-        for task in periodic:
-            task.cancel()
+        async with asyncio.TaskGroup() as periodic:
+            tasks = [periodic.create_task(work) for work in (self._sweep_often(), self._flush_often())]
+            last_word = await self._reconcile()
+            server.close()
+            await self._stop_everything()
+            for task in tasks:
+                task.cancel()
         await self._on_disk(self._counts.flush, *self._counts.take(everything=True))
         self._counts.close()
         self._log.close()
@@ -92,7 +91,7 @@ class Gateway:
             server = await loop.create_server(connection, LOOPBACK, 0, backlog=_BACKLOG)
         port = server.sockets[0].getsockname()[1]
         self._say(f"listening on {LOOPBACK}:{port}")
-        await self._on_disk(self._table.report, self._name, {"port": port, "state": State.READY}, {})
+        await self._on_disk(self._table.report, self._name, {"port": port, "state": State.READY, "spawns": 0}, {})
         return server
 
     async def _reconcile(self) -> Callable[[], None]:
@@ -195,11 +194,12 @@ class Gateway:
         }
         return json.dumps({"endpoint": self._name, "deployments": deployments}).encode()
 
-    def _sweep(self) -> None:
-        self._router.sweep()
-        now = asyncio.get_running_loop().time()
-        for connection in tuple(self._connections):
-            connection.check(now)
+    async def _sweep_often(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_PERIOD)
+            self._router.sweep()
+            for connection in tuple(self._connections):
+                connection.check(time.monotonic())
 
     async def _flush_often(self) -> None:
         while True:
@@ -211,12 +211,6 @@ class Gateway:
 
     def _say(self, text: str) -> None:
         self._log.say(text)
-
-
-async def _repeat(period: float, work: Callable[[], None]) -> None:
-    while True:
-        await asyncio.sleep(period)
-        work()
 
 
 def _nothing() -> None:

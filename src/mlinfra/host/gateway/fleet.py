@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from mlinfra.host.layout import Layout
     from mlinfra.host.plan import ServerPlan
 
-LIVENESS_PERIOD = 5.0  # seconds between two looks at a server that is ready
 LIVENESS_FAILURES = 3  # in a row, until a server counts as hung
 STARTS = 3  # of one server, none of which got ready, until a new deployment has failed
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.2, 30.0  # seconds before a server is started again, doubled each time
@@ -127,7 +126,7 @@ class Fleet:
         try:
             await server.start()
         except OSError as exc:
-            return f"could not be started: {exc}"
+            return f"could not be started: {self._plan.argv[0]!r}: {exc.strerror}"
         problem = await self._get_ready(server, leaving)
         if problem or leaving.is_set():
             return problem
@@ -155,7 +154,7 @@ class Fleet:
         ended, left = asyncio.ensure_future(server.ended()), asyncio.ensure_future(leaving.wait())
         try:
             while True:
-                await asyncio.wait({ended, left}, timeout=LIVENESS_PERIOD, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({ended, left}, timeout=self._plan.health_period, return_when=asyncio.FIRST_COMPLETED)
                 if left.done():
                     return ""
                 if ended.done():

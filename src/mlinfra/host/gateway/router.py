@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from typing import TYPE_CHECKING
 
 from mlinfra.host.gateway.exchange import Exchange
@@ -34,7 +34,6 @@ class Router:
         self._sample: Iterator[bool] = iter(())
         self._shadows = 0
         self._in_flight: set[Exchange] = set()
-        self._clock = asyncio.get_running_loop().time
 
     def apply(self, traffic: Mapping[str, int], shadow: Mapping[str, int]) -> None:
         """Split by these percents from the next request on; copy for `shadow`, if there is one, its percentage."""
@@ -50,7 +49,7 @@ class Router:
             return
         name = request.pinned or next(self._choices, "")
         if name in self.fleets:
-            self._send(Exchange(client, request, name, self._clock(), self._settled), name)
+            self._send(Exchange(client, request, name, time.monotonic(), self._settled), name)
             if self._shadow and not request.pinned and request.counts and next(self._sample):
                 self._copy(request)
             return
@@ -61,7 +60,7 @@ class Router:
 
     def sweep(self) -> None:
         """End what takes too long."""
-        oldest = self._clock() - self._timeout
+        oldest = time.monotonic() - self._timeout
         for exchange in [exchange for exchange in self._in_flight if exchange.started < oldest]:
             exchange.timed_out(self._timeout)
 
@@ -78,7 +77,7 @@ class Router:
     def _copy(self, request: Request) -> None:
         if self._shadow in self.fleets and self._shadows < _SHADOWS:
             self._shadows += 1
-            self._send(Exchange(None, request, self._shadow, self._clock(), self._settled), self._shadow)
+            self._send(Exchange(None, request, self._shadow, time.monotonic(), self._settled), self._shadow)
 
     def _settled(self, exchange: Exchange, name: str, status: int) -> None:
         """An exchange has ended, one way or another."""
@@ -88,4 +87,4 @@ class Router:
         if exchange.is_shadow:
             self._shadows -= 1
         if exchange.request.counts:
-            self._counts.note(name, status, self._clock() - exchange.started)
+            self._counts.note(name, status, time.monotonic() - exchange.started)

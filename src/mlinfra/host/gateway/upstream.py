@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -17,6 +17,35 @@ _INTERIM = 200  # status codes below it announce another answer
 _NO_BODY = {204, 304}
 
 
+class _Answer:
+    """What has come of one answer."""
+
+    __slots__ = (
+        "complete",
+        "has_chunks",
+        "has_length",
+        "head",
+        "headed",
+        "in_chunks",
+        "out",
+        "reusable",
+        "status",
+        "until_close",
+    )
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.head: list[bytes] = []
+        self.out: list[bytes] = []  # not yet passed on
+        self.has_length = False
+        self.has_chunks = False
+        self.headed = False
+        self.complete = False
+        self.reusable = False
+        self.in_chunks = False  # the caller gets chunks, since nobody knows the length
+        self.until_close = False  # the model server ends its answer by hanging up
+
+
 class Upstream(asyncio.Protocol):
     """One connection to one model server. Belongs to a pool; carries one exchange at a time."""
 
@@ -26,7 +55,7 @@ class Upstream(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._used = False  # an earlier exchange went well on it
         self._parser = HttpResponseParser(self)
-        self._begin()
+        self._answer = _Answer()
 
     @property
     def usable(self) -> bool:
@@ -37,7 +66,7 @@ class Upstream(asyncio.Protocol):
         """Send a request; its answer goes to the exchange."""
         self._exchange = exchange
         exchange.upstream = self
-        self._begin()
+        self._answer = _Answer()
         if self._transport:
             self._transport.write(exchange.request.encode())
 
@@ -65,8 +94,7 @@ class Upstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The model server has taken the connection."""
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
 
     def data_received(self, data: bytes) -> None:
         """A part of an answer."""
@@ -84,84 +112,73 @@ class Upstream(asyncio.Protocol):
         """The model server has hung up."""
         self._transport = None
         self._pool.lost(self)
-        if self._exchange and self._until_close:
-            self._complete = True
+        if self._exchange and self._answer.until_close:
+            self._answer.complete = True
             self._pass_on()
         elif self._exchange:
             exchange, self._exchange = self._exchange, None
-            exchange.lost(stale=self._used and not self._headed)
+            exchange.lost(stale=self._used and not self._answer.headed)
 
     # What the parser calls
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header line."""
+        """One header line. Those behind a chunked body are dropped."""
+        answer = self._answer
+        if answer.headed:
+            return
         lower = name.lower()
-        if self._headed:
-            return  # those behind a chunked body are dropped
-        self._has_length = self._has_length or lower == b"content-length"
-        self._has_chunks = self._has_chunks or lower == b"transfer-encoding"
+        answer.has_length = answer.has_length or lower == b"content-length"
+        answer.has_chunks = answer.has_chunks or lower == b"transfer-encoding"
         if lower not in HOP_BY_HOP and lower != DEPLOYMENT:
-            self._head.append(b"%s: %s\r\n" % (name, value))
+            answer.head.append(b"%s: %s\r\n" % (name, value))
 
     def on_headers_complete(self) -> None:
         """The head of an answer is whole."""
-        exchange = self._exchange
-        self._status = self._parser.get_status_code()
-        if self._status < _INTERIM or exchange is None:
+        exchange, answer = self._exchange, self._answer
+        answer.status = self._parser.get_status_code()
+        if answer.status < _INTERIM or exchange is None:
             return
-        self._headed = True
-        self._reusable = self._parser.should_keep_alive()
+        answer.headed = True
+        answer.reusable = self._parser.should_keep_alive()
         only_head = exchange.request.method == b"HEAD"
-        bounded = self._has_length or only_head or self._status in _NO_BODY
-        self._until_close = not bounded and not self._has_chunks
-        self._in_chunks = not bounded and exchange.request.modern
-        framing = b"transfer-encoding: chunked\r\n" if self._in_chunks else b""
-        line = status_line(self._status)
-        self._out += exchange.head(line, self._head, framing, bounded=bounded or self._in_chunks)
+        bounded = answer.has_length or only_head or answer.status in _NO_BODY
+        answer.until_close = not bounded and not answer.has_chunks
+        answer.in_chunks = not bounded and exchange.request.modern
+        framing = b"transfer-encoding: chunked\r\n" if answer.in_chunks else b""
+        line = status_line(answer.status)
+        answer.out += exchange.head(line, answer.head, framing, bounded=bounded or answer.in_chunks)
         if only_head:
-            self._reusable = False  # the parser would wait for a body
-            self._complete = True
+            answer.reusable = False  # the parser would wait for a body
+            answer.complete = True
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
-        if self._headed and not self._complete:
-            self._out.append(b"%x\r\n%s\r\n" % (len(body), body) if self._in_chunks else body)
+        answer = self._answer
+        if answer.headed and not answer.complete:
+            answer.out.append(b"%x\r\n%s\r\n" % (len(body), body) if answer.in_chunks else body)
 
     def on_message_complete(self) -> None:
         """An answer is whole, or only its announcement."""
-        if self._status >= _INTERIM:
-            self._complete = True
+        if self._answer.status >= _INTERIM:
+            self._answer.complete = True
         else:
-            self._head.clear()
-
-    def _begin(self) -> None:
-        """Make ready for an answer."""
-        self._head: list[bytes] = []
-        self._out: list[bytes] = []
-        self._status = 0
-        self._has_length: bool = False
-        self._has_chunks: bool = False
-        self._headed: bool = False
-        self._reusable = False
-        self._in_chunks: bool = False  # the caller gets chunks, since nobody knows the length
-        self._until_close: bool = False  # the model server ends its answer by hanging up
-        self._complete: bool = False
+            self._answer.head.clear()
 
     def _pass_on(self) -> None:
         """Hand on what has come, in one write."""
-        exchange = self._exchange
+        exchange, answer = self._exchange, self._answer
         if exchange is None:
             return
-        if self._complete and self._in_chunks:
-            self._out.append(b"0\r\n\r\n")
-        if self._out:
-            exchange.send(b"".join(self._out))
-            self._out.clear()
-        if self._complete:
+        if answer.complete and answer.in_chunks:
+            answer.out.append(b"0\r\n\r\n")
+        if answer.out:
+            exchange.send(b"".join(answer.out))
+            answer.out.clear()
+        if answer.complete:
             self._exchange = None
             self._used = True
-            exchange.finished(self._status)
-            self._pool.free(self, reusable=self._reusable)
+            exchange.finished(answer.status)
+            self._pool.free(self, reusable=answer.reusable)
 
     def _fail(self, message: str) -> None:
         exchange, self._exchange = self._exchange, None

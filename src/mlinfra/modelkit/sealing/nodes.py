@@ -19,6 +19,9 @@ else:
     np = Lazy("numpy")
 
 
+_MOST_SHARED = layout.PAYLOAD  # leaves that one table may number for all trees
+
+
 def pack_trees(model: TreeModel, kept: list[int], cuts: list[Any]) -> Mapping[str, Array]:
     """The arrays nodes, roots, bases, leaves and sets; raises NotSealed where a number does not fit its bits."""
     trees = model.trees
@@ -27,7 +30,8 @@ def pack_trees(model: TreeModel, kept: list[int], cuts: list[Any]) -> Mapping[st
     leaves, rows, bases = leaf_table(trees)
     nodes = np.zeros(len(at), dtype=layout.NODE)
     nodes["threshold"] = layout.LEAF_BITS
-    nodes["threshold"][at[trees.left < 0]] |= rows.astype(np.uint32)
+    leaf = np.flatnonzero(trees.left < 0)
+    nodes["threshold"][at[leaf]] |= rows[trees.leaf[leaf]].astype(np.uint32)
     nodes["threshold"][at[inner]] = _threshold_bits(model, inner, cuts)
     nodes["route"][at[inner]] = _routes(trees, at, inner, kept)
     return {
@@ -85,7 +89,7 @@ def leaf_table(trees: Trees) -> tuple[Floats, Integers, Integers]:
     """
     distinct, rows = _distinct(trees.leaves)
     none = np.zeros(len(trees.roots), np.int64)
-    if len(distinct) <= layout.PAYLOAD:
+    if len(distinct) <= _MOST_SHARED:
         return distinct, rows, none
     is_leaf = trees.left < 0
     counts = np.add.reduceat(is_leaf.astype(np.int64), trees.roots)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlinfra.modelkit.sealing.lazy import Lazy
 from mlinfra.modelkit.sealing.recipe import TreeModel, paired
@@ -54,34 +54,54 @@ EXTREMES = (
 _WHOLE_NUMBERS = (2**53 + 1, -(2**63) - 1, 2**70 + 1, 10**400, True, False)  # cells of a list, not of a buffer
 _STRANGE_CATEGORIES = (None, "", "\x00unseen", " ", 7.25, True, 10**30)
 _MOST_EXTREME_ROWS = 3000
-_MOST_CANDIDATES = 6000  # a column
+_MOST_THRESHOLDS = 800  # a feature; `readback` looks at every one
+_NEIGHBOURS = 8  # about so many values are tried for a threshold
+_MOST_CANDIDATES = _NEIGHBOURS * _MOST_THRESHOLDS  # a column
+_MOST_CELLS = 1_000_000  # of all rows on thresholds
+_MIXED = 3000
+_PATHS = 750  # each gives four rows
 _REPLACED = 0.4  # of the cells of a mixed row
 _EMPTIED = 0.2  # of the mixed rows lose a cell
 
 
-def probe_rows(recipe: Recipe, examples: Sequence[Row], count: int, seed: int = 1) -> list[Row]:
-    """About `count` rows: every threshold with its neighbours, paths through trees, extremes one cell at a time."""
-    rng = random.Random(seed)  # noqa: S311  the same rows each time, not secrets
+class Probes(NamedTuple):
+    """The rows, and how many of the model's different thresholds they stand on and beside."""
+
+    rows: list[Row]
+    tried: int
+    thresholds: int
+
+
+def probe(recipe: Recipe, examples: Sequence[Row], seed: int = 1) -> Probes:
+    """Thresholds with their neighbours, paths through trees, extremes one cell at a time; the same rows each time."""
+    rng = random.Random(seed)  # noqa: S311  not secrets
     with np.errstate(all="ignore"):
-        columns = [_candidates(recipe, column, rng) for column in range(recipe.columns)]
+        thresholds = [_thresholds(recipe, index) for index in range(len(recipe.features))]
+        most = min(_MOST_THRESHOLDS, max(10, _MOST_CELLS // recipe.columns // _NEIGHBOURS))
+        tried = [_sampled(values, most, rng) for values in thresholds]
+        columns = [_candidates(recipe, column, tried, rng) for column in range(recipe.columns)]
         bases = list(examples) or [[rng.choice(column) for column in columns] for _ in range(64)]
-        rows = list(_stacked(columns, rng, count // 2))
-        rows += _mixed(columns, bases, rng, count // 4)
-        rows += _along_paths(recipe, bases, rng, count // 4)
+        rows = [*bases[:1000], *_stacked(columns, rng), *_mixed(columns, bases, rng)]
+        rows += _along_paths(recipe, bases, rng)
         rows += _extremes(recipe, bases, rng)
-    return [*bases[:1000], *rows]
+    return Probes(rows, sum(map(len, tried)), sum(map(len, thresholds)))
 
 
-def threshold_count(recipe: Recipe) -> int:
-    """How many different thresholds the model has."""
+def _thresholds(recipe: Recipe, index: int) -> list[float]:
+    """The different thresholds that nodes compare a feature with."""
     if not isinstance(recipe.model, TreeModel):
-        return 0
+        return []
     trees = recipe.model.trees
-    compares = (trees.left >= 0) & (trees.category_set < 0)
-    return len(np.unique(np.stack([trees.feature[compares].astype(np.float64), trees.threshold[compares]]), axis=1).T)
+    mine = (trees.left >= 0) & (trees.category_set < 0) & (trees.feature == index)
+    values = np.unique(trees.threshold[mine])
+    return [float(value) for value in values[np.isfinite(values)]]
 
 
-def _candidates(recipe: Recipe, column: int, rng: random.Random) -> list[Any]:
+def _sampled(values: list[Any], most: int, rng: random.Random) -> list[Any]:
+    return values if len(values) <= most else rng.sample(values, most)
+
+
+def _candidates(recipe: Recipe, column: int, thresholds: list[list[float]], rng: random.Random) -> list[Any]:
     """Values that are worth trying in a column; never empty."""
     values: list[Any] = []
     for index, feature in enumerate(recipe.features):
@@ -89,23 +109,17 @@ def _candidates(recipe: Recipe, column: int, rng: random.Random) -> list[Any]:
             continue
         if feature.vocabulary:
             values += feature.vocabulary.values
-        values += _near_thresholds(recipe, index, feature)
+        else:
+            values += _near(feature, np.array(thresholds[index]))
         values += [near for op in feature.ops for value in op.known for near in _neighbours(value)]
-    distinct = list(dict.fromkeys(values))
-    if len(distinct) > _MOST_CANDIDATES:
-        distinct = rng.sample(distinct, _MOST_CANDIDATES)
+    distinct = _sampled(list(dict.fromkeys(values)), _MOST_CANDIDATES, rng)
     rng.shuffle(distinct)
     return distinct or [0.0, 1.0, -1.5, 0.1, 1e-3, 12345.678, -7e5]
 
 
-def _near_thresholds(recipe: Recipe, index: int, feature: Feature) -> list[float]:
-    if not isinstance(recipe.model, TreeModel) or feature.vocabulary:
-        return []
-    trees = recipe.model.trees
-    mine = (trees.left >= 0) & (trees.category_set < 0) & (trees.feature == index)
-    thresholds = np.unique(trees.threshold[mine])
-    values = np.concatenate([thresholds[np.isfinite(thresholds)], _beside(thresholds)])
-    raw = _before(feature, values)
+def _near(feature: Feature, thresholds: Floats) -> list[float]:
+    """Cells whose feature stands on a threshold or beside it."""
+    raw = _before(feature, np.concatenate([thresholds, _beside(thresholds)]))
     if raw is None:
         return []
     if feature.ops:  # the way back rounds: try a little further to both sides
@@ -145,16 +159,15 @@ def _neighbours(value: float) -> list[float]:
     return [value, float(np.nextafter(value, np.inf)), float(np.nextafter(value, -np.inf)), value + 0.5]
 
 
-def _stacked(columns: list[list[Any]], rng: random.Random, count: int) -> Iterator[Row]:
-    """Rows whose every cell is a candidate, each candidate once while there is room."""
-    total = min(count, max(len(column) for column in columns))
-    for index in range(total):
+def _stacked(columns: list[list[Any]], rng: random.Random) -> Iterator[Row]:
+    """Rows whose every cell is a candidate, each candidate once."""
+    for index in range(max(map(len, columns))):
         yield [column[index] if index < len(column) else rng.choice(column) for column in columns]
 
 
-def _mixed(columns: list[list[Any]], bases: Sequence[Row], rng: random.Random, count: int) -> Iterator[Row]:
+def _mixed(columns: list[list[Any]], bases: Sequence[Row], rng: random.Random) -> Iterator[Row]:
     """Example rows with some cells replaced by candidates, and now and then by nothing."""
-    for _ in range(count):
+    for _ in range(min(_MIXED, _MOST_CELLS // len(columns))):
         base = paired(rng.choice(bases), columns)
         row = [rng.choice(column) if rng.random() < _REPLACED else cell for cell, column in base]
         if rng.random() < _EMPTIED:
@@ -162,7 +175,7 @@ def _mixed(columns: list[list[Any]], bases: Sequence[Row], rng: random.Random, c
         yield row
 
 
-def _along_paths(recipe: Recipe, bases: Sequence[Row], rng: random.Random, count: int) -> Iterator[Row]:
+def _along_paths(recipe: Recipe, bases: Sequence[Row], rng: random.Random) -> Iterator[Row]:
     """For nodes of the trees: a row that takes the path to the node and stands on its threshold, then beside it."""
     if not isinstance(recipe.model, TreeModel):
         return
@@ -174,7 +187,7 @@ def _along_paths(recipe: Recipe, bases: Sequence[Row], rng: random.Random, count
     parents = np.full(len(trees.left), -1)
     parents[trees.left[inner]] = inner
     parents[trees.right[inner]] = inner
-    for _ in range(count // 4):
+    for _ in range(_PATHS):
         node = int(compares[rng.randrange(len(compares))])
         values = _path(trees, parents, node)
         threshold = float(trees.threshold[node])

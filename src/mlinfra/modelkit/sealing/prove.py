@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlinfra.modelkit.sealing.lazy import Lazy
-from mlinfra.modelkit.sealing.probes import Row, probe_rows
+from mlinfra.modelkit.sealing.probes import Row, probe
 from mlinfra.modelkit.sealing.recipe import LinearModel, NotSealed, paired
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 else:
     np = Lazy("numpy")
 
-ROWS = 12_000  # about so many are tried
 _SINGLE = 32  # one-row requests; a forest takes 10 ms for each
 _MOST_REFUSED = 400
 _BATCHES = (2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100, 257, 1000)  # both sides of every width that code may use
@@ -37,6 +36,8 @@ class Proof(NamedTuple):
     rows: int  # answered by both
     single: int  # of them, one to a request
     refused: int  # refused by both
+    tried: int  # thresholds that rows stood on and beside
+    thresholds: int  # that the model has; every one was also read back from the packed form
 
     def as_document(self) -> dict[str, int]:
         """The proof as the manifest keeps it."""
@@ -63,7 +64,8 @@ class Original:
 
 def prove(original: Original, recipe: Recipe, sealed: Sealed, examples: Sequence[Row]) -> Proof:
     """Compares shape, type and every bit; raises NotSealed at the first difference."""
-    answered, refused = _split(sealed, recipe, probe_rows(recipe, examples, ROWS))
+    probes = probe(recipe, examples)
+    answered, refused = _split(sealed, recipe, probes.rows)
     if not answered:
         raise NotSealed("no row could be found that the model answers")
     single = answered[:: max(1, len(answered) // _SINGLE)][:_SINGLE]
@@ -74,7 +76,7 @@ def prove(original: Original, recipe: Recipe, sealed: Sealed, examples: Sequence
             _compare(original, sealed, kernel_input(recipe, [row]))
         for batch in _batches(answered, small=isinstance(recipe.model, LinearModel)):
             _compare(original, sealed, kernel_input(recipe, batch))
-    return Proof(len(answered), len(single), len(refused))
+    return Proof(len(answered), len(single), len(refused), probes.tried, probes.thresholds)
 
 
 def kernel_input(recipe: Recipe, rows: Sequence[Row]) -> Any:

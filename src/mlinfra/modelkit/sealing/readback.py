@@ -61,7 +61,8 @@ def _check_inner(model: TreeModel, program: Program, packed: Any, ids: Any) -> N
         _require((found < feature["cut_count"]).all(), "a threshold has no cut")
         _require((cuts[feature["cut_first"] + found.astype(np.int64)] == expected).all(), "a cut differs")
         return
-    above = np.nextafter(packed["threshold"][~in_set].view(np.float32), np.float32(np.inf)).astype(np.float64)
+    with np.errstate(over="ignore"):
+        above = np.nextafter(found.astype(np.float32), np.float32(np.inf)).astype(np.float64)
     _require(((found <= expected) & ((above > expected) | np.isinf(above))).all(), "a threshold is not rounded down")
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from mlinfra.modelkit.sealing.program import Program
     from mlinfra.modelkit.sealing.recipe import Array, Floats
+
+    _Refused = list[tuple[int, npt.NDArray[np.bool_]]]  # codes, and the rows refused by each
 else:
     np = Lazy("numpy")
 
@@ -50,10 +52,11 @@ class NumpyKernel:
         features, refusals = self._compute(rows)
         if refusals:
             raise ValueError(refusals[0])
-        if len(self._roots):
-            return bytearray(self._walk(features).tobytes())
-        if len(self._coefficients):
-            return bytearray(self._add_products(features).tobytes())
+        with np.errstate(all="ignore"):
+            if len(self._roots):
+                return bytearray(self._walk(features).tobytes())
+            if len(self._coefficients):
+                return bytearray(self._add_products(features).tobytes())
         return bytearray(features.tobytes())
 
     def finish(self, scores: Any, finish: int) -> list[Any]:
@@ -82,16 +85,15 @@ class NumpyKernel:
         """The features of rows, and the cells refused on the way; the first reason for a cell counts."""
         slots, found = self._encode(rows)
         features = np.empty((len(slots), len(self._features)))
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             for index, feature in enumerate(self._features):
                 values = slots[:, feature["slot"]].copy()
                 column = int(self._slots["column"][feature["slot"]])
                 for op in self._ops[feature["op_first"] :][: feature["op_count"]]:
-                    values, code, refused = self._apply(op, values)
-                    _note(found, refused, column, code)
-                features[:, index], guarded = self._narrow(feature, values)
-                for code, refused in guarded:
-                    _note(found, refused, column, code)
+                    values, refused = self._apply(op, values)
+                    _note(found, refused, column)
+                features[:, index], refused = self._narrow(feature, values)
+                _note(found, refused, column)
         return features, sorted((row, column, code) for (row, column), code in found.items())
 
     def _encode(self, rows: Any) -> tuple[Floats, dict[tuple[int, int], int]]:
@@ -122,24 +124,24 @@ class NumpyKernel:
             return 0.0, _NOT_A_NUMBER
         return float(code), _UNKNOWN if code == layout.REFUSE else 0
 
-    def _apply(self, op: Any, values: Floats) -> tuple[Floats, int, Any]:
+    def _apply(self, op: Any, values: Floats) -> tuple[Floats, _Refused]:
         """The values after one operation, and which of them it refuses."""
         name, a, b = layout.OPS[op["code"]], float(op["a"]), float(op["b"])
         if name == "not_infinite":
-            return values, _INFINITE, np.isinf(values)
+            return values, [(_INFINITE, np.isinf(values))]
         if name == "lookup":
             return self._look_up(op, values)
-        return _computed(name, values, a, b), 0, None
+        return _computed(name, values, a, b), []
 
-    def _look_up(self, op: Any, values: Floats) -> tuple[Floats, int, Any]:
+    def _look_up(self, op: Any, values: Floats) -> tuple[Floats, _Refused]:
         known = {float(value): float(code) for code, value in enumerate(self._known[op["first"] :][: op["count"]])}
         missing = np.isnan(values)
         codes = np.array([known.get(value, float(op["b"])) for value in values.tolist()])
         codes[missing] = op["a"]
         refused = codes == layout.REFUSE
-        return codes, _MISSING if (missing & refused).any() else _UNKNOWN, refused
+        return codes, [(_MISSING, refused & missing), (_UNKNOWN, refused)]
 
-    def _narrow(self, feature: Any, values: Floats) -> tuple[Floats, list[tuple[int, Any]]]:
+    def _narrow(self, feature: Any, values: Floats) -> tuple[Floats, _Refused]:
         kind = layout.KINDS[feature["kind"]]
         narrow = values
         if kind == "float":
@@ -147,13 +149,13 @@ class NumpyKernel:
         elif kind == "rank":
             cuts = self._cuts[feature["cut_first"] :][: feature["cut_count"]]
             narrow = np.where(np.isnan(values), np.nan, np.searchsorted(cuts, values).astype(np.float64))
-        guarded = []
+        refused: _Refused = []
         if self._program.flags & layout.FLAGS["refuse_missing"]:
-            guarded.append((_MISSING, np.isnan(values)))
+            refused.append((_MISSING, np.isnan(values)))
         if self._program.flags & layout.FLAGS["refuse_infinite"]:
-            guarded.append((_INFINITE, np.isinf(values)))
-            guarded.append((_TOO_LARGE, np.isinf(narrow) & (kind == "float")))
-        return narrow, guarded
+            refused.append((_INFINITE, np.isinf(values)))
+            refused.append((_TOO_LARGE, np.isinf(narrow) & (kind == "float")))
+        return narrow, refused
 
     def _walk(self, features: Floats) -> Floats:
         """Leaf after leaf, in the order of the trees."""
@@ -180,16 +182,18 @@ class NumpyKernel:
             at = at + np.where(distance > 0, distance + right, 0)
 
     def _right(self, nodes: Any, values: Any) -> Any:
-        missing_right = nodes["route"] >= layout.MISSING_RIGHT
+        """1 where a row goes right. A category outside every set turns like a missing value."""
+        is_missing = np.isnan(values)
         right = values > nodes["threshold"].view(np.float32)
         in_set = (nodes["threshold"] & layout.LEAF_BITS) == layout.LEAF_BITS
-        category = np.where(np.isnan(values), 0, values).astype(np.int64).clip(0, 255)
         if len(self._sets):
-            words = self._sets[
-                np.where(in_set, nodes["threshold"] & layout.PAYLOAD, 0) % len(self._sets), category // 32
-            ]
-            right = np.where(in_set, ~(words >> (category % 32).astype(np.uint32)) & 1, right)
-        return np.where(np.isnan(values), missing_right, right).astype(np.int64)
+            is_category = (values >= 0) & (values < layout.SET_WORDS * 32)
+            category = np.where(is_category, values, 0).astype(np.uint32)
+            sets = self._sets[np.where(in_set, nodes["threshold"] & layout.PAYLOAD, 0) % len(self._sets)]
+            words = sets[np.arange(len(sets)), category // 32]
+            right = np.where(in_set, ~(words >> category % 32) & 1, right)
+            is_missing = is_missing | (in_set & ~is_category)
+        return np.where(is_missing, nodes["route"] >= layout.MISSING_RIGHT, right).astype(np.int64)
 
     def _add_products(self, features: Floats) -> Floats:
         outputs = self._program.outputs
@@ -234,7 +238,7 @@ def _logistic(score: float) -> float:
         return 0.0
 
 
-def _note(found: dict[tuple[int, int], int], refused: Any, column: int, code: int) -> None:
-    if refused is not None:
-        for row in np.flatnonzero(refused).tolist():
+def _note(found: dict[tuple[int, int], int], refused: _Refused, column: int) -> None:
+    for code, rows in refused:
+        for row in np.flatnonzero(rows).tolist():
             found.setdefault((row, column), code)

@@ -19,7 +19,7 @@ from mlinfra.modelkit.sealing.kernel import open_kernel, open_numpy_kernel, walk
 from mlinfra.modelkit.sealing.lazy import Lazy
 from mlinfra.modelkit.sealing.opened import open_program
 from mlinfra.modelkit.sealing.pack import pack
-from mlinfra.modelkit.sealing.probes import probe_rows
+from mlinfra.modelkit.sealing.probes import probe
 from mlinfra.modelkit.sealing.program import Program, from_buffer, to_bytes
 from mlinfra.modelkit.sealing.prove import Original, kernel_input, prove
 from mlinfra.modelkit.sealing.readback import check_nodes
@@ -130,7 +130,7 @@ def _answerable(recipe: Recipe, examples: Sequence[list[Any]]) -> list[list[Any]
     """A few rows that no transformer refuses."""
     if len(examples) > 2:  # noqa: PLR2004  a single row lies both ways
         return list(examples[:7])
-    return [row for row in probe_rows(recipe, examples, 8) if None not in row][:7]
+    return [row for row in probe(recipe, examples).rows if None not in row][:7]
 
 
 def _write(path: Path, data: bytes) -> None:

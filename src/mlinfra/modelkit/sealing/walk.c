@@ -70,6 +70,7 @@ enum { NOT_A_NUMBER = 1, MISSING, INFINITE, TOO_LARGE, UNKNOWN, WRONG_LENGTH };
 #define SET_WORDS 8 /* 256 categories, one bit each */
 #define MOST_FEATURES 2048
 #define MOST_OUTPUTS 4096
+#define MOST_COLUMNS (1 << 20)
 
 enum {
     SLOTS, OPS, KNOWN, FEATURES, CUTS, NODES, ROOTS, BASES, LEAVES, SETS, START, COEFFICIENTS, INTERCEPTS, BUFFERS
@@ -372,14 +373,15 @@ enum { LANES = 8 };
 /* `missing`: values may be NaN. `sets`: nodes may test membership. Both are constants where this is inlined. */
 ALWAYS_INLINE uint32_t goes_right(Node node, float value, const uint32_t *all_sets, int missing, int sets)
 {
-    uint32_t bits = float_bits(node.threshold), missing_right = (uint32_t)(value != value) & (node.route >> 31);
+    uint32_t bits = float_bits(node.threshold);
     if (sets && (bits & LEAF_BITS) == LEAF_BITS && DISTANCE(node)) {
         if (!(value >= 0 && value < 32 * SET_WORDS))
-            return missing_right;
+            return node.route >> 31;
         uint32_t category = (uint32_t)value;
         return ~(all_sets[(size_t)(bits & PAYLOAD) * SET_WORDS + category / 32] >> category % 32) & 1;
     }
-    return (uint32_t)(value > node.threshold) | (missing ? missing_right : 0);
+    uint32_t right = (uint32_t)(value > node.threshold);
+    return missing ? right | ((uint32_t)(value != value) & (node.route >> 31)) : right;
 }
 
 ALWAYS_INLINE void add_leaf(double *scores, const double *leaf, size_t width)
@@ -1110,8 +1112,10 @@ static const char *bind_arrays(Model *m)
     n_intercepts = (size_t)m->buffers[INTERCEPTS].len / 8;
     m->coefficients = n_coefficients ? m->buffers[COEFFICIENTS].buf : NULL;
     m->n_leaves = m->width ? leaf_values / m->width : 0;
-    if (m->n_features == 0 || m->columns == 0 || m->n_slots == 0 || m->outputs == 0 || m->outputs > MOST_OUTPUTS)
+    if (m->n_features == 0 || m->columns == 0 || m->n_slots == 0 || m->outputs == 0)
         return "a model without columns, features or outputs";
+    if (m->columns > MOST_COLUMNS || m->outputs > MOST_OUTPUTS)
+        return "a model with more columns or outputs than any has";
     if (m->n_trees && (n_bases != m->n_trees || n_start != m->outputs))
         return "a tree without its base, or an output without its start";
     if (m->n_trees && m->coefficients)
