@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,7 @@ def job(reply: Mapping[str, Any], environment: Environment) -> JobObservation:
         created=_time(reply["created"]),
         started=_time(reply["started"]),
         ended=_time(reply["ended"]),
+        metrics={name: _number(value) for name, value in result.get("metrics", {}).items()},
         outputs={
             name: Artefact(
                 store_uri(environment, _BUCKET, f"{base}/{name}"), content["digest"], content["size"], is_folder=True
@@ -194,6 +196,11 @@ def _deployment(reply: Mapping[str, Any]) -> DeploymentObservation:
 
 def _line(line: Mapping[str, Any]) -> LogLine:
     return LogLine(datetime.fromisoformat(line["time"]), line["source"], line["text"])
+
+
+def _number(value: float | None) -> float:
+    """JSON has no word for what is not finite; the runner writes null."""
+    return math.nan if value is None else float(value)
 
 
 def _moment(seconds: float | None) -> datetime | None:

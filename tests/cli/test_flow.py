@@ -286,9 +286,9 @@ def test_an_endpoint_is_left_alone_moved_and_not_taken_down_by_mistake(run, depl
     check_document("mlinfra endpoint deploy", again)
     assert keys(shapes.OutcomeShape) == set(again["outcome"])
     assert again["outcome"]["change"] == "unchanged"
-    assert run("endpoint", "traffic", "toy", "main=100").code == 2
-    assert run("endpoint", "traffic", "toy", "main=100", "--yes").code == 0
-    assert run("endpoint", "traffic", "toy", "main=90", "--yes").code == 2
+    assert run("endpoint", "traffic", "toy", "main=100").code == 0
+    assert run("endpoint", "traffic", "toy", "main=90").code == 2
+    assert run("endpoint", "traffic", "toy", "main=half").code == 2
     assert run("endpoint", "rollback", "toy", "--yes").code == 4
     assert run("endpoint", "rollout", "abort", "toy", "--yes").code == 4
     assert run("endpoint", "delete", "toy").code == 2

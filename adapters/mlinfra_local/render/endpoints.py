@@ -247,7 +247,7 @@ def _create_deployment(desired: EndpointDesired, deployment: DeploymentDesired) 
             "python": deployment.manifest.get("python") if requirements else None,
             "requirements_lock": "".join(f"{requirement}\n" for requirement in requirements) or None,
         },
-        "model": {"name": deployment.model, "version": int(deployment.version)},
+        "model": {"name": deployment.model, "version": int(deployment.version), "digest": deployment.digest},
         "replicas": deployment.replicas,
         "start_timeout": START_TIMEOUT,
         "tags": dict(deployment.tags),

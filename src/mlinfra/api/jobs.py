@@ -184,11 +184,16 @@ class Jobs:
             self._session,
             [job.observed for job in waiting],
             max_runtime=max(map(max_runtime, waiting), default=0.0),
-            on_change=lambda job: self._session.say(f"job {job.name}: {job.state}"),
+            on_change=lambda job: self._session.say(described(job)),
         )
         for each in ended if check else ():
             engine.raise_for_state(each)
         return Waited([Job(self._session, each) for each in ended], followed)
+
+
+def described(job: JobObservation) -> str:
+    """Where a job stands, in the words in which waiting is told."""
+    return f"job {job.name}: {job.state}" if job.state.terminal else f"waiting for job {job.name}: {job.state}"
 
 
 def max_runtime(job: Job) -> float:

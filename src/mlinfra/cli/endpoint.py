@@ -182,19 +182,15 @@ def metrics(invocation: Invocation, reference: str, since: float) -> None:
     endpoint,
     "traffic",
     prints="outcome: Outcome",
-    example="mlinfra endpoint traffic credit-risk main-1a2b3c4d=80 main-5e6f7a8b=20 --yes",
+    example="mlinfra endpoint traffic credit-risk main-1a2b3c4d=80 main-5e6f7a8b=20",
 )
 @click.argument("reference", metavar="ENDPOINT")
 @click.argument("shares", metavar="DEPLOYMENT=PERCENT...", nargs=-1, required=True, callback=pairs)
-@destructive
-def traffic(invocation: Invocation, reference: str, shares: dict[str, str], *, yes: bool, confirm: str | None) -> None:
+def traffic(invocation: Invocation, reference: str, shares: dict[str, str]) -> None:
     """Set the shares of an endpoint's deployments; those not named get none."""
     split = {name: _percent(name, share) for name, share in shares.items()}
     with invocation.connect() as environment:
-        subject = environment.endpoints.get(reference)
-        words = ", ".join(f"{name} {share} %" for name, share in split.items())
-        invocation.confirm(f"setting the traffic of {subject.name} to {words}", yes=yes, confirm=confirm)
-        _show_outcome(invocation, subject.set_traffic(split))
+        _show_outcome(invocation, environment.endpoints.get(reference).set_traffic(split))
 
 
 @click.group(cls=Family)

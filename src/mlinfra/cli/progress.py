@@ -44,7 +44,9 @@ class Progress:
         from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
         columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-        self._clock = Clock(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
+        self._clock = Clock(
+            *columns, console=Console(stderr=True), transient=True, redirect_stdout=False, refresh_per_second=4
+        )
         self._clock.add_task(text, total=None)
         self._clock.start()
 

@@ -108,7 +108,7 @@ def _end(session: Session, prepared: Prepared, submission: Submission) -> list[F
         session,
         [submission.job],
         max_runtime=float(prepared.spec.resources.max_runtime),
-        on_change=lambda job: session.say(f"{name}: {job.state}"),
+        on_change=lambda job: session.say(f"{'' if job.state.terminal else 'waiting for '}{name}: {job.state}"),
     )
     jobs.raise_for_state(ended)
     return followed

@@ -53,7 +53,7 @@ def deploy(session: Session, spec: EndpointSpec, *, time_limit: float | None = N
     watcher = watcher_of(spec, environment, adapter.capabilities)
     wanted = release_of(spec, served(session, spec), environment, adapter, capture_uri(session, spec.name))
     with at_work(session, spec.name, time_limit=time_limit) as work:
-        gone_on_with = _settle_standing(work, wanted, work.observe())
+        gone_on_with = _settle_standing(work, wanted, work.living(spec))
         if gone_on_with:
             raise_for_end(spec.name, gone_on_with)
             if gone_on_with.new.spec == wanted.spec:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from mlinfra.engine import audit
 from mlinfra.engine.lease import lease
 from mlinfra.engine.patience import patiently
+from mlinfra.engine.releases import has_ended
 from mlinfra.engine.rollout import Phase, Rollout
 from mlinfra.engine.rollout_records import Ledger
 from mlinfra.engine.rollout_run import Run
 from mlinfra.engine.rollout_watch import how_to_go_on
-from mlinfra.engine.shaping import LAG, LOOK, observe, shape, shares
+from mlinfra.engine.shaping import LAG, LOOK, nothing, observe, shape, shares
 from mlinfra.errors import Conflict, Denied, DeploymentFailed, NotFound, RolledBack
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mlinfra.contract.endpoints import EndpointDesired, EndpointObservation
     from mlinfra.engine.lease import Lease
     from mlinfra.engine.session import Session
+    from mlinfra.spec import EndpointSpec
 
 
 class Change(StrEnum):
@@ -89,17 +91,29 @@ class Work:
             self._renew()
 
     def existing(self) -> EndpointObservation:
-        """The endpoint, which must be there.
+        """The endpoint, which must be there and alive.
 
         Raises:
-            NotFound: it is not.
+            NotFound: it is not, or its time to live has ended.
         """
         endpoint = self.settled()
+        if endpoint is not None and has_ended(endpoint, self.session.clock.now()):
+            what = f"the endpoint's time to live ended at {endpoint.expires:%Y-%m-%d %H:%M} UTC"
+            raise NotFound(what, given=self.name, todo="`mlinfra endpoint deploy` makes it anew")
         if endpoint is None:
             raise NotFound(
                 "there is no such endpoint", given=self.name, todo="`mlinfra endpoint list` shows those there are"
             )
         return endpoint
+
+    def living(self, spec: EndpointSpec) -> EndpointObservation | None:
+        """The endpoint; one whose time to live has ended is removed first, so that it can be made anew."""
+        endpoint = self.settled()
+        if endpoint is None or not has_ended(endpoint, self.session.clock.now()):
+            return endpoint
+        self.session.say(f"the time to live of {self.name} has ended; it is made anew")
+        self.audit("delete", cause="its time to live has ended")
+        return self.shape(nothing(self.session, spec))
 
     def shape(self, desired: EndpointDesired) -> EndpointObservation | None:
         """Bring the endpoint to that shape."""

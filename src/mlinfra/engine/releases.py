@@ -106,6 +106,12 @@ def version_of(deployment: DeploymentDesired) -> str:
     return f"{deployment.model}:{deployment.version}"
 
 
+def has_ended(observed: EndpointObservation, now: datetime) -> bool:
+    """Whether the endpoint's time to live is over and nothing answers behind it; what the platform left is a shell."""
+    over = observed.expires is not None and observed.expires <= now
+    return over and not any(each.state is EndpointState.READY for each in observed.deployments)
+
+
 def failed(observed: EndpointObservation | None) -> list[DeploymentObservation]:
     """The deployments that failed and have no traffic: left behind by something that ended badly."""
     deployments = observed.deployments if observed else ()

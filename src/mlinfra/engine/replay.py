@@ -11,6 +11,7 @@ from mlinfra.contract.capabilities import Capability, Level, support
 from mlinfra.engine.captures import captured, captured_locally
 from mlinfra.engine.endpoints import deployment_of, find
 from mlinfra.engine.invoke import ask, body_of, predictions_of
+from mlinfra.engine.rollout_records import Ledger
 from mlinfra.errors import InputRejected, InvocationFailed
 
 if TYPE_CHECKING:
@@ -72,11 +73,12 @@ def replay(
     if deployment is not None:
         deployment_of(session, endpoint, deployment)
     records = captured_locally(source, since=since) if source else captured(session, name, since=since)
+    serving = _models(session, endpoint)
     result = Replay()
     for record in records:
         if limit is not None and result.asked >= limit:
             break
-        target, reason = _target(session, endpoint, record, deployment)
+        target, reason = _target(session, serving, record, deployment)
         if record is None or reason:
             result.passed_over[reason] += 1
         else:
@@ -84,17 +86,27 @@ def replay(
     return result
 
 
+def _models(session: Session, endpoint: EndpointObservation) -> dict[str, str]:
+    """Deployment -> digest of its model; the record of the endpoint knows it where the platform does not tell."""
+    recorded = {
+        each.name: each.digest
+        for release in Ledger.open(session, endpoint.name).book.known()
+        for each in release.deployments
+    }
+    return {each.name: each.digest or recorded.get(each.name, "") for each in endpoint.deployments}
+
+
 def _target(
-    session: Session, endpoint: EndpointObservation, record: dict[str, Any] | None, deployment: str | None
+    session: Session, serving: dict[str, str], record: dict[str, Any] | None, deployment: str | None
 ) -> tuple[str | None, str]:
     """Whom to ask (None: whoever the endpoint chooses), or why nobody can be asked."""
     reason = _hindrance(record)
     if reason or record is None or deployment is not None:
         return deployment, reason
-    alike = [each.name for each in endpoint.deployments if each.digest == record.get("model_digest")]
+    alike = [name for name, digest in serving.items() if digest == record.get("model_digest")]
     if not alike:
         return None, "its model serves here no more; name a deployment to compare with"
-    alone = len(endpoint.deployments) == 1
+    alone = len(serving) == 1
     if not alone and support(session.adapter.capabilities, Capability.ENDPOINT_TARGET).level is Level.ABSENT:
         return None, "several deployments serve and the platform cannot ask one of them"
     return None if alone else alike[0], ""

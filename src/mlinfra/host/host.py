@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
-from mlinfra.errors import Conflict
+from mlinfra.errors import Conflict, Denied
 from mlinfra.host import schema
 from mlinfra.host.database import Database
 from mlinfra.host.layout import PRIVATE, Layout
@@ -46,7 +46,7 @@ class Host:
             Denied: the folder may not be used.
         """
         self._layout = Layout(root.absolute())
-        self._layout.root.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+        _make(self._layout.root)
         self._database = Database(self._layout.database, schema.HOST, schema.VERSION)
         self._images = dict(images or {})
         self._principal = principal or _user()
@@ -158,6 +158,15 @@ class Host:
         if row is None or row["value"] != value:
             with self._database.write() as connection:
                 connection.execute("REPLACE INTO settings VALUES (?, ?)", (key, value))
+
+
+def _make(root: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+    except OSError as exc:
+        raise Denied(
+            "the host's folder cannot be made", given=f"{root}: {exc.strerror}", todo="name another folder"
+        ) from exc
 
 
 def _user() -> str:

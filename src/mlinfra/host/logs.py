@@ -65,7 +65,7 @@ class LogWriter:
         present = _segments(folder).get(source, [])
         self._start = present[-1].start if present else 0
         self._size = _mend(present[-1].path) if present else 0
-        self._file = self._open()
+        self._file = self._open(self._start)
 
     def feed(self, data: bytes) -> None:
         """Take output as it comes; whole lines are written at once, the rest is kept for the next call."""
@@ -89,9 +89,10 @@ class LogWriter:
 
     def _write(self, lines: list[bytes]) -> None:
         time = stamp()
-        if self._lost:
-            lines = [f"({self._lost} lines were lost: the disk was full)".encode(), *lines]
-        pieces = (line[at : at + LONGEST_LINE] for line in lines for at in range(0, len(line) or 1, LONGEST_LINE))
+        notice = [f"({self._lost} lines were lost: the disk was full)".encode()] if self._lost else []
+        pieces = (
+            line[at : at + LONGEST_LINE] for line in notice + lines for at in range(0, len(line) or 1, LONGEST_LINE)
+        )
         stamped = "".join(f"{time} {piece.decode('utf-8', 'replace')}\n" for piece in pieces)
         if self._append(stamped.encode()):
             self._lost = 0
@@ -113,15 +114,16 @@ class LogWriter:
         return False
 
     def _rotate(self) -> None:
+        following = self._open(self._start + self._size)
         os.close(self._file)
+        self._file = following
         self._start += self._size
         self._size = 0
-        self._file = self._open()
         for segment in _segments(self._folder)[self._source][: -self._segments]:
             segment.path.unlink(missing_ok=True)
 
-    def _open(self) -> int:
-        path = self._folder / f"{self._source}.{self._start:0{_DIGITS}d}.log"
+    def _open(self, start: int) -> int:
+        path = self._folder / f"{self._source}.{start:0{_DIGITS}d}.log"
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 

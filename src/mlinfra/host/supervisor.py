@@ -235,14 +235,22 @@ def _never() -> bool:
 
 
 def _result(plan: JobPlan) -> str:
-    """What the runner reports of the job, as JSON; an empty object where there is nothing to be believed."""
-    path = Path(plan.result_folder) / "result.json"
+    """What the runner reports of the job, with the last value of each metric, as JSON; `{}` without a report."""
+    result = _reported(Path(plan.result_folder) / "result.json")
+    if not isinstance(result, dict):
+        return "{}"
+    points = _reported(Path(plan.result_folder) / "metrics.json")
+    if isinstance(points, list):
+        result["metrics"] = {point["name"]: point["value"] for point in points if {"name", "value"} <= point.keys()}
+    return json.dumps(result)
+
+
+def _reported(path: Path) -> Any:
+    """The JSON in a file of the runner's; None where there is nothing to be believed."""
     try:
-        if path.stat().st_size <= _LONGEST_RESULT:
-            return json.dumps(json.loads(path.read_text()))
+        return json.loads(path.read_text()) if path.stat().st_size <= _LONGEST_RESULT else None
     except (OSError, ValueError):
-        pass
-    return "{}"
+        return None
 
 
 def _persist(write: Callable[[], None], *, patience: float = 60.0) -> None:

@@ -41,7 +41,7 @@ class Checker:
         self._categories = _picker(categories)
         self._values = [frozenset(columns[index].values) for index in categories]
 
-    def check(self, rows: Sequence[Any]) -> Checked:
+    def check(self, rows: Sequence[Any], limit: int | None = None) -> Checked:
         """See `Schema.check`."""
         ordered: list[list[Any]] = []
         problems: list[dict[str, Any]] = []
@@ -51,6 +51,8 @@ class Checker:
             if len(values) != self._width or not self._clean(values):
                 values = self._exact(number, row, problems)
                 unsure = unsure or any(type(value) is float and abs(value) > EXACT for value in values)
+                if limit is not None and len(problems) >= limit:
+                    break
             ordered.append(values)
         return Checked(ordered, problems, unsure)
 

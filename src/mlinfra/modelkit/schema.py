@@ -104,7 +104,7 @@ class Schema:
         """The form that `from_document` reads."""
         return {"inputs": {column.name: column.as_document() for column in self.columns}}
 
-    def check(self, rows: Sequence[Any]) -> Checked:
+    def check(self, rows: Sequence[Any], limit: int | None = None) -> Checked:
         """Compare rows, objects by column or arrays in schema order, with the schema.
 
         Integers pass where numbers are declared; a float passes where an integer is declared only when it
@@ -112,8 +112,9 @@ class Schema:
         never is. A column may be absent where it is not `required`, then it reads as missing. Integers
         beyond 2^53 are refused, since no model could tell them apart. A column that the schema does not
         know is refused. Missing cells come back as None, whole floats of integer columns as integers.
+        Every problem is found, or with a `limit` the rows up to the one that reached it.
         """
-        return self.checker.check(rows)
+        return self.checker.check(rows, limit)
 
     @cached_property
     def checker(self) -> Checker:

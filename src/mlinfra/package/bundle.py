@@ -19,9 +19,9 @@ from mlinfra.errors import SpecError
 from mlinfra.package.atomic import new_file
 from mlinfra.package.ignore import Ignore
 from mlinfra.package.kitfiles import kit_files
-from mlinfra.package.statcache import changed_meanwhile, sha256_of_each
+from mlinfra.package.statcache import sha256_of_each
 from mlinfra.package.tree import fold_files, tree_digest
-from mlinfra.package.walk import walk
+from mlinfra.package.walk import changed_meanwhile, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -154,10 +154,18 @@ def _pack(place: Path, kit: dict[str, bytes], files: tuple[File, ...], hashes: d
         for path, data in sorted(kit.items()):
             archive.writestr(_member(path, executable=False), data)
         for file in files:
-            data = Path(file.source).read_bytes()
-            if hashlib.sha256(data).digest() != hashes[file.path]:
-                raise changed_meanwhile(file.source)
-            archive.writestr(_member(f"code/{file.path}", executable=file.executable), data)
+            archive.writestr(_member(f"code/{file.path}", executable=file.executable), _same(file, hashes))
+
+
+def _same(file: File, hashes: dict[str, bytes]) -> bytes:
+    """The file's bytes, which must be those that the digest was made of."""
+    try:
+        data = Path(file.source).read_bytes()
+    except FileNotFoundError as exc:
+        raise changed_meanwhile(file.source) from exc
+    if hashlib.sha256(data).digest() != hashes[file.path]:
+        raise changed_meanwhile(file.source)
+    return data
 
 
 def _member(path: str, *, executable: bool) -> zipfile.ZipInfo:

@@ -31,12 +31,11 @@ class Wanted:
 
 def read_requirements(path: Path) -> Wanted:
     """Read a requirements file. Raises SpecError, with line, for what is none; with all problems of all files."""
-    wanted = Wanted()
-    problems: list[Problem] = []
-    _read(path, wanted, problems, constrain=False, seen=set())
-    if problems:
-        raise SpecError("the requirements cannot be read", problems=problems)
-    return wanted
+    reader = _Reader()
+    reader.read(path, constrain=False)
+    if reader.problems:
+        raise SpecError("the requirements cannot be read", problems=reader.problems)
+    return reader.wanted
 
 
 def pin_installed(wanted: Wanted, at_hand: Interpreter) -> dict[str, str] | None:
@@ -68,43 +67,53 @@ def _fits(requirement: Requirement, version: str, constraint: SpecifierSet | Non
     return specifier.contains(version, prereleases=True)
 
 
-def _read(path: Path, wanted: Wanted, problems: list[Problem], *, constrain: bool, seen: set[Path]) -> None:
-    if path.resolve() in seen:
-        return
-    seen.add(path.resolve())
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as exc:
-        problems.append(Problem("cannot be read", file=str(path), given=str(exc), todo="check the path"))
-        return
-    wanted.texts.append(text)
-    for number, line in _lines(text):
-        option, _, value = line.replace("=", " ", 1).partition(" ") if line.startswith("--") else line.partition(" ")
-        if option in _NESTED:
-            nested = path.parent / value.strip()
-            _read(nested, wanted, problems, constrain=constrain or _NESTED[option], seen=seen)
-        elif line.startswith(("-", ".", "/")) or " --hash" in line or "://" in line:
-            wanted.plain = False
+class _Reader:
+    """Reads a file and those that it names, each once, and gathers what is wrong in any of them."""
+
+    def __init__(self) -> None:
+        self.wanted = Wanted()
+        self.problems: list[Problem] = []
+        self._seen: set[Path] = set()
+
+    def read(self, path: Path, *, constrain: bool) -> None:
+        """Take in one file; `constrain` says that its lines only limit what others ask for."""
+        if path.resolve() in self._seen:
+            return
+        self._seen.add(path.resolve())
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as exc:
+            self.problems.append(Problem("cannot be read", file=str(path), given=str(exc), todo="check the path"))
+            return
+        self.wanted.texts.append(text)
+        for number, line in _lines(text):
+            option, value = _option(line)
+            if option in _NESTED:
+                self.read(path.parent / value, constrain=constrain or _NESTED[option])
+            elif line.startswith(("-", ".", "/")) or " --hash" in line or "://" in line:
+                self.wanted.plain = False
+            else:
+                self._take(line, path, number, constrain=constrain)
+
+    def _take(self, line: str, path: Path, number: int, *, constrain: bool) -> None:
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement as exc:
+            reason = str(exc).partition("\n")[0]
+            self.problems.append(Problem(f"not a requirement: {reason}", file=str(path), line=number, given=line))
+            return
+        if constrain:
+            name = normalise(requirement.name)
+            self.wanted.constraints[name] = self.wanted.constraints.get(name, SpecifierSet()) & requirement.specifier
         else:
-            _take(
-                line, Problem("not a requirement", file=str(path), line=number), wanted, problems, constrain=constrain
-            )
+            self.wanted.requirements.append(requirement)
 
 
-def _take(line: str, place: Problem, wanted: Wanted, problems: list[Problem], *, constrain: bool) -> None:
-    try:
-        requirement = Requirement(line)
-    except InvalidRequirement as exc:
-        reason = str(exc).partition("\n")[0]
-        problems.append(
-            Problem(place.what, file=place.file, line=place.line, given=line, allowed="name==1.2", todo=reason)
-        )
-        return
-    if constrain:
-        name = normalise(requirement.name)
-        wanted.constraints[name] = wanted.constraints.get(name, SpecifierSet()) & requirement.specifier
-    else:
-        wanted.requirements.append(requirement)
+def _option(line: str) -> tuple[str, str]:
+    """An option and its value, which a space or, after a long option, an equals sign parts."""
+    spaced = line.replace("=", " ", 1) if line.startswith("--") else line
+    option, _, value = spaced.partition(" ")
+    return option, value.strip()
 
 
 def _lines(text: str) -> list[tuple[int, str]]:

@@ -6,14 +6,15 @@ A pattern in .mlinfraignore or .gitignore can leave more out; nothing brings a f
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlinfra.package.vcs import VersionControl, read_patterns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 SECRETS = (
     ".env*",
@@ -84,7 +85,7 @@ class Ignore:
     def __init__(self, root: Path, exclude: Iterable[Path] = ()) -> None:
         self.withheld: list[str] = []
         self._top = root.resolve()
-        self._excluded = {inside for path in exclude if (inside := _inside(self._top, path))}
+        self._excluded = {inside for path in exclude for inside in _inside(root, path)}
         self._own = read_patterns(self._top / OWN_FILE)
         self._version_control = VersionControl(self._top)
 
@@ -103,7 +104,8 @@ class Ignore:
         )
 
 
-def _inside(top: Path, path: Path) -> str | None:
-    """`path` from `top` with slashes; None where it lies elsewhere or is `top` itself."""
-    place = (top / path).resolve()
-    return place.relative_to(top).as_posix() if place != top and place.is_relative_to(top) else None
+def _inside(root: Path, path: Path) -> set[str]:
+    """`path` from `root` with slashes, as it is written and where its links lead; nothing where it lies elsewhere."""
+    written = Path(os.path.normpath(root.absolute() / path))
+    pairs = ((Path(os.path.normpath(root.absolute())), written), (root.resolve(), written.resolve()))
+    return {place.relative_to(top).as_posix() for top, place in pairs if place != top and place.is_relative_to(top)}

@@ -13,10 +13,11 @@ import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlinfra.errors import Conflict, SpecError
+from mlinfra.errors import SpecError
+from mlinfra.package.walk import changed_meanwhile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from mlinfra.package.walk import File
@@ -85,11 +86,6 @@ def _read(file: File) -> _Entry:
     return _Entry(file.size, file.mtime_ns, file.ctime_ns, file.inode, started, sha256)
 
 
-def changed_meanwhile(place: str) -> Conflict:
-    """The error for a file that somebody writes to while it is being read."""
-    return Conflict("a file changed while it was read", given=place, todo="run again when nothing writes to it")
-
-
 def _load(cache: Path, root: str) -> dict[str, _Entry]:
     with suppress(sqlite3.Error, OSError), closing(_connect(cache)) as database:
         rows = database.execute(
@@ -101,7 +97,7 @@ def _load(cache: Path, root: str) -> dict[str, _Entry]:
     return {}
 
 
-def _save(cache: Path, root: str, changed: Sequence[tuple[str, _Entry]], gone: Iterable[str]) -> None:
+def _save(cache: Path, root: str, changed: Sequence[tuple[str, _Entry]], gone: Collection[str]) -> None:
     now = time.time()
     with suppress(sqlite3.Error, OSError), closing(_connect(cache)) as database, database:
         row = database.execute("SELECT id, used FROM root WHERE place = ?", (root,)).fetchone()

@@ -10,7 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlinfra.errors import NotFound, SpecError
+from mlinfra.errors import Conflict, NotFound, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     Skip = Callable[[str, bool], bool]  # (path from the root, is it a folder) -> leave it out
 
+_TODO = "remove it; in a code folder, .mlinfraignore may name it instead"
 MOST_FILES = 1_000_000  # links to folders of links would else multiply without bound
 
 
@@ -43,7 +44,7 @@ def walk(root: Path, skip: Skip | None = None) -> list[File]:
 
     Nothing is read but names and attributes. `skip` sees a folder before anything in it.
     Raises NotFound, and SpecError for a link that leaves the folder, leads nowhere or in circles, for a name that is
-    not UTF-8, and for anything that is neither file, folder nor link.
+    not UTF-8, and for anything that is neither file, folder nor link; Conflict when something vanishes meanwhile.
     """
     top = os.path.realpath(root)
     try:
@@ -52,13 +53,21 @@ def walk(root: Path, skip: Skip | None = None) -> list[File]:
         raise NotFound("no such file or folder", given=str(root), todo="check the path") from exc
     if not stat.S_ISDIR(about.st_mode):
         return [_file("", top, about)]
-    found = _scan(top, skip)
+    try:
+        found = _scan(top, skip)
+    except FileNotFoundError as exc:
+        raise changed_meanwhile(str(exc.filename)) from exc
     files = list(found.files.values())
     for path in found.links:
         files.extend(_through(path, found, top, ()))
         _check_number(files, top)
     files.sort()  # by path first; the order of UTF-8 bytes is that of code points
     return files
+
+
+def changed_meanwhile(place: str) -> Conflict:
+    """The error for a file that somebody writes to while it is looked at."""
+    return Conflict("a file changed while it was read", given=place, todo="run again when nothing writes to it")
 
 
 def _scan(top: str, skip: Skip | None) -> _Found:
@@ -85,9 +94,7 @@ def _entries(place: str) -> Iterator[os.DirEntry[str]]:
         with os.scandir(place) as entries:
             yield from entries
     except PermissionError as exc:
-        raise SpecError(
-            "a folder cannot be read", given=place, todo="allow reading it, or name it in .mlinfraignore"
-        ) from exc
+        raise SpecError("a folder cannot be read", given=place, todo=f"allow reading it, or {_TODO}") from exc
 
 
 def _portable(entry: os.DirEntry[str], place: str) -> str:
@@ -109,7 +116,7 @@ def _file(path: str, source: str, about: os.stat_result) -> File:
         raise SpecError(
             "neither a file, a folder nor a link: a pipe, socket or device cannot be sent",
             given=source,
-            todo="remove it, or name it in .mlinfraignore",
+            todo=_TODO,
         )
     executable = bool(about.st_mode & stat.S_IXUSR)
     return File(path, source, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, executable)
@@ -119,7 +126,7 @@ def _through(link: str, found: _Found, top: str, active: tuple[str, ...]) -> lis
     """The files that a link stands for, under the link's own path. What was left out stays out through a link too."""
     target = _target(link, found.links[link], top)
     if link in active or target == "" or link.startswith(f"{target}/"):
-        raise SpecError("a link leads in circles", given=link, todo="remove it, or name it in .mlinfraignore")
+        raise SpecError("a link leads in circles", given=link, todo=_TODO)
     if target in found.files:
         return [found.files[target]._replace(path=link)]
     inside = f"{target}/"
@@ -140,7 +147,7 @@ def _target(link: str, place: str, top: str) -> str:
     try:
         target = os.path.realpath(place, strict=True)
     except OSError as exc:
-        raise SpecError("a link leads nowhere", given=link, todo="remove it, or name it in .mlinfraignore") from exc
+        raise SpecError("a link leads nowhere", given=link, todo=_TODO) from exc
     if target == top:
         return ""
     inside = top if top.endswith(os.sep) else f"{top}{os.sep}"
@@ -149,7 +156,7 @@ def _target(link: str, place: str, top: str) -> str:
             "a link leaves the folder",
             given=f"{link} -> {target}",
             allowed="links to files and folders inside it",
-            todo="put a copy in its place, or name it in .mlinfraignore",
+            todo=f"put a copy in its place, or {_TODO}",
         )
     return os.fsencode(target.removeprefix(inside)).decode("utf-8").replace(os.sep, "/")
 

@@ -139,7 +139,8 @@ def environment(run: Run, inherited: Mapping[str, str], secrets: Mapping[str, st
         found.update({variable_name(kind, name): value for name, value in values.items()})
     found.update(run.manifest.env)
     found.update(secrets)
-    _prepend(found, "PATH", [str(Path(sys.executable).parent), *(f"{folder}/bin" for folder in path)])
+    programs = [f"{folder}/bin" for folder in path if not folder.endswith(".pyz")]
+    _prepend(found, "PATH", [str(Path(sys.executable).parent), *programs])
     _prepend(found, "PYTHONPATH", path)
     return found
 

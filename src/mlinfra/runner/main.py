@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import traceback
+from itertools import islice
 from pathlib import Path
 
 from mlinfra.runner.addresses import last_part
@@ -129,12 +130,20 @@ def _channel(name: str, place: Path, places: Places) -> Path:
     """The folder that holds an input and nothing else."""
     if place.is_dir():
         return place
-    if len(list(place.parent.iterdir())) == 1:
+    if _is_alone(place):
         return place.parent
     folder = _empty(places.work / "channels" / name)
     folder.mkdir(parents=True)
     (folder / place.name).symlink_to(place.absolute())
     return folder
+
+
+def _is_alone(place: Path) -> bool:
+    try:
+        with os.scandir(place.parent) as entries:
+            return len(list(islice(entries, 2))) == 1
+    except OSError:
+        return False
 
 
 def _provide(lock: str | None, places: Places, report: Report) -> list[str]:

@@ -108,8 +108,8 @@ def run(command: list[str], folder: Path, variables: Mapping[str, str], masker: 
         out = Stream(cast("IO[bytes]", process.stdout), sys.stdout.buffer, masker, metrics)
         err = Stream(cast("IO[bytes]", process.stderr), sys.stderr.buffer, masker, metrics)
         status = process.wait()
-        relay.leave()
         _end_group(process.pid, (out, err))
+        relay.leave()
     last = tuple(err.last or out.last)
     code = status if status >= 0 else _KILLED - status
     return Outcome(code, _reason(status, last), last, tuple(metrics), stopped=relay.received is not None)

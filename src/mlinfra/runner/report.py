@@ -121,6 +121,7 @@ def _shorten(text: str, longest: int) -> str:
 
 
 def _write(place: Path, text: str) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)  # the run may have failed before it got there
     descriptor, draft = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)

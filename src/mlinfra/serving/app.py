@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mlinfra.serving.settings import Settings
 
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_UNAVAILABLE = 503  # nothing was asked of the model, so there is nothing to repeat
 _REQUEST_ID = b"x-request-id"
 
 
@@ -96,7 +97,7 @@ class App:
         if refusal is not None and refusal.rows:
             self.metrics.add("refused_cells_total", len(refusal.rows))
         response.headers += b"x-request-id: %b\r\n" % request.id
-        if self._capture is not None:
+        if self._capture is not None and response.status != _UNAVAILABLE:
             self._capture.take(exchange)
 
     def refused(self, refusal: Refusal) -> None:

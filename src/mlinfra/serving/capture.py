@@ -84,6 +84,7 @@ class Capture:
             try:
                 self._append(hour, lines)
             except OSError as exc:
+                self._file = None  # the next record begins a new file, and a torn line ends the old one
                 self._complain(exc)
                 self._metrics.add("capture_failed_total", len(lines))
             else:
@@ -93,8 +94,13 @@ class Capture:
         lines: dict[str, list[bytes]] = {}
         for moment, exchange in batch:
             when = datetime.fromtimestamp(moment, UTC)
-            record = record_of(exchange, when, self._identity, self._masked)
-            lines.setdefault(when.strftime("date=%Y-%m-%d/hour=%H"), []).append(orjson.dumps(record, default=str))
+            try:
+                line = orjson.dumps(record_of(exchange, when, self._identity, self._masked), default=str)
+            except Exception as exc:  # noqa: BLE001  one odd record must not end the others
+                self._complain(exc)
+                self._metrics.add("capture_failed_total")
+            else:
+                lines.setdefault(when.strftime("date=%Y-%m-%d/hour=%H"), []).append(line)
         return lines
 
     def _append(self, hour: str, lines: list[bytes]) -> None:
@@ -111,9 +117,8 @@ class Capture:
         while content:
             content = content[self._file.write(content) :]
 
-    def _complain(self, exc: OSError) -> None:
+    def _complain(self, exc: Exception) -> None:
         """Say it once; the counter says how often."""
-        self._file = None  # the next record begins a new file, and a torn line ends the old one
         if not self._troubled:
             log("capture records cannot be written", level="error", error=exc, folder=str(self._folder))
         self._troubled = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _REHEARSALS = 3
+_SLOW = 0.05  # seconds after which one rehearsal was enough
 
 
 class Exchange:
@@ -66,4 +68,9 @@ def rehearse(model: Model) -> None:
         return
     request = Request()
     request.body = orjson.dumps({"instances": rows[:1]})
-    model.expect(min(Exchange(request, model).run(plain.answer).seconds for _ in range(_REHEARSALS)))
+    best = math.inf
+    for _ in range(_REHEARSALS):
+        best = min(best, Exchange(request, model).run(plain.answer).seconds)
+        if best > _SLOW:
+            break
+    model.expect(best)

@@ -222,7 +222,7 @@ class Connection(asyncio.Protocol):
             self._write(self._busy, refusal.response())
         elif self._phase in (_HEAD, _BODY):
             self._fail(Refusal(408, "RequestTimeout", "the request took too long to arrive", close=True))
-        elif self._phase == _IDLE and not self._busy and not self._transport.get_write_buffer_size():
+        elif self._phase == _IDLE and not self._transport.get_write_buffer_size():
             self._transport.close()
         else:
             self._transport.abort()

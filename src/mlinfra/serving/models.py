@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlinfra.modelkit import Checked, Manifest
 
 _CLOSE = 1e-12  # relative; what another CPU's linear algebra may change
-_SHOWN = 1000  # refused cells that an answer lists
+_SHOWN = 1000  # refused cells that an answer lists; no more are looked for
 _LARGE = 8192  # bytes of body from which the cost of a request grows with its size
 _FIRST_GUESS = 2e-8  # seconds per byte of a large body, before anything was measured
 _WEIGHT = 0.1  # of the newest measurement
@@ -48,14 +48,13 @@ class Model:
         self._matrix = MatrixCheck.of(self.manifest)
 
     def prove(self) -> None:
-        """Ask the example and compare; the model is ready afterwards. Raises IntegrityError where it differs."""
+        """Ask the example and compare. Raises IntegrityError where it differs."""
         example = self.manifest.example
         if example is None:
             self.agreement = "unproved: the package holds no example"
-        else:
-            predictions = orjson.loads(orjson.dumps(self._predictor.predict(example["rows"])))  # NaN is null in both
-            self.agreement = _agreement(predictions, example["predictions"])
-        self.ready = True
+            return
+        predictions = orjson.loads(orjson.dumps(self._predictor.predict(example["rows"])))  # NaN is null in both
+        self.agreement = _agreement(predictions, example["predictions"])
 
     @property
     def way(self) -> dict[str, Any]:
@@ -76,7 +75,7 @@ class Model:
 
     def check(self, rows: list[Any]) -> Checked:
         """Compare rows with the schema; without one, they need only be arrays of plain values."""
-        return check_plain(rows) if self._checker is None else self._checker.check(rows)
+        return check_plain(rows) if self._checker is None else self._checker.check(rows, _SHOWN)
 
     def accept(self, checked: Checked) -> list[list[Any]]:
         """The rows in schema order, or a Refusal naming each bad cell."""
@@ -140,8 +139,9 @@ class Models:
 def _rejected(problems: list[dict[str, Any]]) -> Refusal:
     first = problems[0]
     where = f"row {first['row']}" + (f", column {first['column']}" if first["column"] is not None else "")
-    more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
-    message = f"{where}: allowed is {first['allowed']}{more}"
+    more = f"; {len(problems) - 1} more" if len(problems) > 1 else ""
+    at_least = " at least" if len(problems) >= _SHOWN else ""
+    message = f"{where}: allowed is {first['allowed']}{more}{at_least}"
     return Refusal(400, "InputRejected", message, rows=problems[:_SHOWN])
 
 

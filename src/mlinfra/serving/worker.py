@@ -90,6 +90,7 @@ def _prepare(model: Model, *, loaded: bool) -> MlinfraError | Exception | None:
         return exc
     gc.collect()
     gc.freeze()  # what is loaded stays; the collector need not look at it again
+    model.ready = True
     return None
 
 
@@ -127,6 +128,7 @@ async def _take_in(app: App, port: socket.socket) -> None:
         while True:
             accepted.append(port.accept()[0])
     for client in accepted:
+        client.setblocking(False)
         await asyncio.get_running_loop().connect_accepted_socket(partial(Connection, app), client)
 
 

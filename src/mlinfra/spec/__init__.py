@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mlinfra.spec.schema import json_schema
     from mlinfra.spec.settings import with_settings
     from mlinfra.spec.spec import Spec
+    from mlinfra.spec.surroundings import check_surroundings
 
 __all__ = [
     "NAME_PATTERN",
@@ -62,6 +63,7 @@ __all__ = [
     "Spec",
     "Threshold",
     "add_kind",
+    "check_surroundings",
     "derive_name",
     "explain",
     "json_schema",
@@ -94,6 +96,7 @@ _ROOMS: Final = {
     "schema": ("json_schema",),
     "settings": ("with_settings",),
     "spec": ("Spec",),
+    "surroundings": ("check_surroundings",),
 }
 _ROOM_OF: Final = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -1,10 +1,10 @@
 """What all parts of a spec share: closed and frozen, every problem at once, one canonical document."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Final, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
 
 from mlinfra.errors import SpecError
 from mlinfra.spec.findings import Finding, raise_together
@@ -12,6 +12,8 @@ from mlinfra.spec.limits import MAX_PROBLEMS
 from mlinfra.spec.notation import Notation
 from mlinfra.spec.problems import problem, spec_error
 from mlinfra.spec.words import findings_in
+
+UNCHECKED: Final = object()  # the context of a validation that leaves the checks to its caller
 
 
 class Check(NamedTuple):
@@ -82,10 +84,16 @@ class Model(BaseModel):
     def _refusal(cls, findings: Iterable[Finding]) -> SpecError:
         return spec_error(cls.__name__, map(problem, findings))
 
+    def check_findings(self) -> Iterator[Finding]:
+        """What the checks have to say, each with the fields that it looked at."""
+        for check in self.CHECKS:
+            for finding in check.find(self):
+                yield finding._replace(needs=finding.needs | frozenset(check.needs))
+
     @model_validator(mode="after")
-    def _checked(self) -> Self:
-        found = (finding for check in self.CHECKS for finding in _run(check, self))
-        raise_together(type(self).__name__, islice(found, MAX_PROBLEMS + 1))
+    def _checked(self, info: ValidationInfo) -> Self:
+        if info.context is not UNCHECKED:
+            raise_together(type(self).__name__, islice(self.check_findings(), MAX_PROBLEMS + 1))
         return self
 
 
@@ -100,8 +108,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return str(value) if isinstance(value, str) else value  # a plain str, whatever marked text came in
-
-
-def _run(check: Check, model: Model) -> Iterable[Finding]:
-    for finding in check.find(model):
-        yield finding._replace(needs=finding.needs | frozenset(check.needs))

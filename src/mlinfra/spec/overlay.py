@@ -36,14 +36,25 @@ def body_for(spec: "Spec", environment: str, platform: str) -> dict[str, Any]:
 
 def overlay_findings(spec: "Spec") -> Iterator[Finding]:
     """What is wrong with each overlay when it is laid over the body by itself."""
-    body = {key: getattr(spec, name) for key, name in names_of(type(spec)).items() if key != "environments"}
     for glob, overlay in spec.environments.items():
-        at: Loc = ("environments", glob)
-        for finding in _laid_over(type(spec), body, overlay):
-            yield finding._replace(loc=at + finding.loc)
+        for finding in _faults(spec, overlay):
+            yield finding._replace(loc=(*_at(glob), *finding.loc))
 
 
-def _laid_over(model: "type[Spec]", body: Mapping[str, Any], overlay: Mapping[str, Any]) -> Iterator[Finding]:
+def variants(spec: "Spec") -> Iterator[tuple[Loc, "Spec"]]:
+    """The spec as it is, and under each of its valid overlays, with the place in the document that says so."""
+    yield (), spec
+    for glob, overlay in spec.environments.items():
+        if not any(_faults(spec, overlay)):
+            yield _at(glob), type(spec).from_document(_laid_over(spec, overlay))
+
+
+def _at(glob: str) -> Loc:
+    return ("environments", glob)
+
+
+def _faults(spec: "Spec", overlay: Mapping[str, Any]) -> Iterator[Finding]:
+    model = type(spec)
     for key in overlay.keys() & set(_FIXED):
         allowed = f"every field but {', '.join(_FIXED)}"
         yield Finding((key,), "the same in all environments", allowed, "remove it from the overlay", key, at_key=True)
@@ -51,12 +62,21 @@ def _laid_over(model: "type[Spec]", body: Mapping[str, Any], overlay: Mapping[st
         if annotation_at(model, loc) is None:
             yield unknown_key(model, loc)
     try:
-        touched = {key: plain(value) for key, value in body.items() if key in overlay}  # the rest is valid as it is
-        merged = merge(body | touched, {key: value for key, value in overlay.items() if key not in _FIXED})
+        merged = _laid_over(spec, overlay)
     except SpecError as error:
         yield Finding((), error.what, error.allowed, error.todo, error.given, has_value=True)
     else:
         yield from model.attempt(merged)[1]
+
+
+def _laid_over(spec: "Spec", overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """The body under one overlay. What the overlay leaves alone stays as it is, since that is valid already."""
+    values = {key: getattr(spec, name) for key, name in names_of(type(spec)).items() if key != "environments"}
+    touched = {key: plain(value) for key, value in values.items() if key in overlay}
+    merged: dict[str, Any] = merge(
+        values | touched, {key: value for key, value in overlay.items() if key not in _FIXED}
+    )
+    return merged
 
 
 def _specificity(glob: str) -> tuple[bool, int]:

@@ -86,7 +86,7 @@ class Size(Notation, int):
     def read(cls, text: str) -> Self:
         """The number times its unit."""
         size = Decimal(text[:-2]) * _BYTES[text[-2:]]
-        if not size or size % _KIBIBYTE:
+        if size % _KIBIBYTE:
             raise cls.refusal(text)
         return cls(int(size))
 

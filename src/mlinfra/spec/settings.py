@@ -58,7 +58,7 @@ def _value(annotation: Any, text: str) -> Any:
     types = set(_types(annotation))
     if text == "null":
         return None
-    if types & _SINGLE and not _is_yaml(text):
+    if types & _SINGLE and text and not _is_yaml(text):
         return resolve(text)
     if types <= {str} or not _is_yaml(text):
         return text

@@ -1,14 +1,15 @@
 """What every kind of spec has: a name, tags, overlays per environment, overrides per platform."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import Field, ValidationError
 
 from mlinfra.errors import SpecError
-from mlinfra.spec.base import Check, Model
+from mlinfra.spec.base import UNCHECKED, Check, Model
 from mlinfra.spec.findings import Finding, Loc
-from mlinfra.spec.limits import ENVIRONMENTS, TAGS
+from mlinfra.spec.limits import ENVIRONMENTS, MAX_PROBLEMS, TAGS
 from mlinfra.spec.names import Glob, Name, Operation, Platform, TagKey, TagValue
 from mlinfra.spec.overlay import body_for, overlay_findings
 from mlinfra.spec.scalars import JsonObject, Plain, overlay_document
@@ -77,24 +78,11 @@ class Spec(Model):
         return []
 
     @classmethod
-    def _explain(cls, document: Mapping[str, Any], error: ValidationError) -> list[Finding]:
-        """Add what the checks find in the fields that are valid, since they did not run."""
-        found = super()._explain(document, error)
-        rest, left_out = cls._sound_part(document, found)
-        try:
-            cls.model_validate({"name": _PLACEHOLDER, **rest})
-        except ValidationError as more:
-            known = {(finding.loc, finding.what) for finding in found}
-            found += [
-                finding
-                for finding in super()._explain(rest, more)
-                if not finding.needs & left_out and (finding.loc, finding.what) not in known
-            ]
-        return found
+    def sound_part(cls, document: Mapping[str, Any], found: Iterable[Finding]) -> tuple[Self, set[str]]:
+        """What is left of a faulty document, unchecked, and the fields that are left out of it.
 
-    @classmethod
-    def _sound_part(cls, document: Mapping[str, Any], found: list[Finding]) -> tuple[dict[str, Any], set[str]]:
-        """The document with stand-ins for faulty entries, without the fields that are faulty as a whole, and those."""
+        Faulty entries of the mappings in STAND_INS are replaced, so that their names stay known.
+        """
         rest, left_out = dict(document), set()
         for finding in found:
             key, *below = map(str, finding.loc or ("",))
@@ -103,4 +91,15 @@ class Spec(Model):
             else:
                 rest.pop(key, None)
                 left_out.add(key)
-        return rest, left_out
+        return cls.model_validate({"name": _PLACEHOLDER, **rest}, context=UNCHECKED), left_out
+
+    @classmethod
+    def _explain(cls, document: Mapping[str, Any], error: ValidationError) -> list[Finding]:
+        """Add what the checks find in the fields that are valid, since they did not run."""
+        found = super()._explain(document, error)
+        if len(found) > MAX_PROBLEMS:
+            return found
+        sound, left_out = cls.sound_part(document, found)
+        known = {(finding.loc, finding.what) for finding in found}
+        more = (finding for finding in sound.check_findings() if not finding.needs & left_out)
+        return found + [finding for finding in islice(more, MAX_PROBLEMS) if (finding.loc, finding.what) not in known]

@@ -50,7 +50,7 @@ DEAD_PID = 2**22 + 1  # above the largest that Linux hands out
 NAME = "credit-risk"
 
 
-class Killed(BaseException):  # noqa: N818  it is no error that anybody should handle
+class Killed(BaseException):
     """The process is gone: nothing that it would still do happens."""
 
 
@@ -77,7 +77,7 @@ class Faults:
         self.after = False
         self.dead = False
         self.script = {}  # number of the call -> what happens to it: "lost", "refused"
-        self.on_call = lambda operation: None
+        self.on_call = lambda _operation: None
 
     def call(self, operation, effect):
         if self.dead:
@@ -129,7 +129,7 @@ class MemoryStore:
     def key(self, uri):
         return uri.removeprefix("memory://store/")
 
-    def put(self, key, content, *, metadata=None, if_absent=False, if_match=None):
+    def put(self, key, content, *, if_absent=False, if_match=None):
         return self._faults.call("put", lambda: self._put(key, content, if_absent, if_match))
 
     def _put(self, key, content, if_absent, if_match):
@@ -243,6 +243,9 @@ class Platform:
         self.metrics_fail = False
         self.metrics_silent = False
         self.guard_fails = False
+        self.tells_digests = True
+        self.printed = [f"line {index}" for index in range(5)]
+        self.asked_of = []
         self.created = []
         self.wrongs = []
         self.sent = []
@@ -251,7 +254,7 @@ class Platform:
         self._sweep()
         if request.effect:
             self.sent.append(request.operation)
-        return getattr(self, request.operation)(**request.body)
+        return OPERATIONS[request.operation](self, **request.body)
 
     def _sweep(self):
         now = self.clock.time
@@ -267,8 +270,9 @@ class Platform:
             raise NotFound("no such endpoint", given=name)
         return self.endpoints[name]
 
-    def Describe(self, name):
+    def describe(self, name):
         now, endpoint = self.clock.time, self._endpoint(name)
+        ended = bool(endpoint.expires) and datetime.fromisoformat(endpoint.expires) <= self.clock.now()
         shown = next((each.shares for each in reversed(endpoint.history) if each.start + self.lag <= now), {})
         return {
             "name": name,
@@ -279,10 +283,10 @@ class Platform:
             "deployments": [
                 {
                     "name": each.name,
-                    "state": each.state(now).value,
+                    "state": "unknown" if ended else each.state(now).value,
                     "traffic": shown.get(each.name, 0),
                     "replicas": each.replicas,
-                    "digest": each.digest,
+                    "digest": each.digest if self.tells_digests else "",
                     "model": NAME,
                     "version": each.version,
                     "reason": "exit code 1" if each.state(now) is EndpointState.FAILED else "",
@@ -294,23 +298,23 @@ class Platform:
     def _state(self, endpoint):
         return "creating" if self.clock.time < endpoint.made + self.create_delay else "ready"
 
-    def DescribeDeployment(self, name, deployment):
+    def describe_deployment(self, name, deployment):
         endpoint = self._endpoint(name)
         if deployment not in endpoint.deployments:
             raise NotFound("no such deployment", given=deployment)
         return {"name": deployment}
 
-    def CreateEndpoint(self, name, expires):
+    def create_endpoint(self, name, expires):
         if name in self.endpoints:
             raise Conflict("the endpoint exists", given=name)
         self.endpoints[name] = FakeEndpoint(name, self.clock.time, expires=expires)
         return {"name": name}
 
-    def UpdateEndpoint(self, name, expires):
+    def update_endpoint(self, name, expires):
         self._endpoint(name).expires = expires
         return {"name": name}
 
-    def CreateDeployment(self, name, deployment, version, digest, replicas):
+    def create_deployment(self, name, deployment, version, digest, replicas):
         endpoint = self._endpoint(name)
         if deployment in endpoint.deployments:
             raise Conflict("the deployment exists", given=deployment)
@@ -321,7 +325,7 @@ class Platform:
         )
         return {"name": deployment}
 
-    def SetTraffic(self, name, traffic):
+    def set_traffic(self, name, traffic):
         endpoint, now = self._endpoint(name), self.clock.time
         if sum(traffic.values()) != 100:
             self.wrongs.append(f"traffic sums to {sum(traffic.values())}")
@@ -332,7 +336,7 @@ class Platform:
         endpoint.history.append(Served0(now, {key: share for key, share in traffic.items() if share}))
         return {"name": name}
 
-    def DeleteDeployment(self, name, deployment):
+    def delete_deployment(self, name, deployment):
         endpoint = self._endpoint(name)
         if deployment not in endpoint.deployments:
             raise NotFound("no such deployment", given=deployment)
@@ -341,11 +345,11 @@ class Platform:
         endpoint.deployments[deployment].removed_at = self.clock.time + self.delete_delay
         return {}
 
-    def DeleteEndpoint(self, name):
+    def delete_endpoint(self, name):
         self._endpoint(name).removed_at = self.clock.time + self.delete_delay
         return {}
 
-    def GuardedUpdate(self, name, deployment, version, digest, replicas):
+    def guarded_update(self, name, deployment, version, digest, replicas):
         """The platform's own blue/green: it makes the new one, shifts, watches, and goes back by itself."""
         endpoint = self._endpoint(name)
         if self.guard_fails:
@@ -357,7 +361,7 @@ class Platform:
         endpoint.history.append(Served0(self.clock.time, {deployment: 100}))
         return {}
 
-    def Health(self, name, deployment, since):
+    def health(self, name, deployment, since):
         if self.metrics_fail:
             raise Unavailable("metrics do not answer")
         start = datetime.fromisoformat(since).timestamp() - EPOCH.timestamp()
@@ -388,7 +392,7 @@ class Platform:
                 errors += self.rate * bad * each.shares[deployment] / 100 * found.behaviour.error_share
         return int(requests + 1e-6), int(errors + 1e-6)
 
-    def Invoke(self, name, deployment, body):
+    def invoke(self, name, deployment, body):
         endpoint, now = self._endpoint(name), self.clock.time
         target = deployment or max(endpoint.shares, key=lambda key: endpoint.shares[key])
         if target not in endpoint.deployments:
@@ -414,24 +418,47 @@ class Platform:
         answers = predictions(rows, found.digest) if own is None else own
         return {"status": 200, "body": json.dumps({"predictions": answers}), "deployment": target}
 
-    def Logs(self, name, deployment, token):
+    def logs(self, name, deployment, token):
+        self._endpoint(name)
         at = int(token or 0)
-        texts = [f"line {index}" for index in range(5)][at : at + 2]
+        texts = self.printed[at : at + 2]
+        self.asked_of.append(deployment)
         return {"lines": texts, "token": str(at + len(texts))}
 
-    def List(self, token):
+    def list_all(self, token):
         names = sorted(self.endpoints)
         at = int(token or 0)
         return {
-            "endpoints": [self.Describe(name) for name in names[at : at + 2]],
+            "endpoints": [self.describe(name) for name in names[at : at + 2]],
             "token": str(at + 2) if at + 2 < len(names) else None,
         }
+
+
+OPERATIONS = {
+    "Describe": Platform.describe,
+    "DescribeDeployment": Platform.describe_deployment,
+    "CreateEndpoint": Platform.create_endpoint,
+    "UpdateEndpoint": Platform.update_endpoint,
+    "CreateDeployment": Platform.create_deployment,
+    "SetTraffic": Platform.set_traffic,
+    "DeleteDeployment": Platform.delete_deployment,
+    "DeleteEndpoint": Platform.delete_endpoint,
+    "GuardedUpdate": Platform.guarded_update,
+    "Health": Platform.health,
+    "Invoke": Platform.invoke,
+    "Logs": lambda platform, **body: platform.logs(**body),
+    "List": lambda platform, **body: platform.list_all(**body),
+}
 
 
 def predictions(rows, digest):
     """What the model of that digest predicts."""
     factor = int(digest[-1], 16) + 1
     return [row["age"] / 7 * factor for row in rows]
+
+
+def _expires(endpoint):
+    return endpoint.expires.isoformat() if endpoint.expires else None
 
 
 class Renderer:
@@ -452,49 +479,70 @@ class Renderer:
             Choice("image", environment.images["serving"].uri, ""),
         ]
 
-    def observe(self, physical_name, environment):
+    def observe(self, physical_name, _environment):
         return (Request("endpoint", "fake", "Describe", {"name": physical_name}, effect=False),)
 
-    def next_step(self, desired, observed, environment):
-        name = desired.physical_name
+    def next_step(self, desired, observed, _environment):
         if desired.absent:
-            if observed is None:
-                return Done()
-            if observed.state is EndpointState.DELETING:
-                return Wait("the endpoint to go", 2.0)
-            return Send((self._request("delete-endpoint", "DeleteEndpoint", name=name),))
-        expires = desired.expires.isoformat() if desired.expires else None
+            return self._towards_nothing(desired, observed)
         if observed is None:
-            lookup = Lookup(Request("look", "fake", "Describe", {"name": name}, effect=False))
-            return Send((self._request("create-endpoint", "CreateEndpoint", lookup, name=name, expires=expires),))
+            body = {"name": desired.physical_name}
+            lookup = Lookup(Request("look", "fake", "Describe", body, effect=False))
+            return Send(
+                (self._request("create-endpoint", "CreateEndpoint", lookup, **body, expires=_expires(desired)),)
+            )
         if observed.state.busy:
             return Wait("the endpoint", 2.0)
-        if (observed.expires and observed.expires.isoformat()) != expires:
-            return Send((self._request("update-endpoint", "UpdateEndpoint", name=name, expires=expires),))
-        serving = [key for key, share in observed.traffic.items() if share]
-        if self.native_guard and serving and not set(serving) & {each.name for each in desired.deployments}:
-            if observed.native.get("guard_failed"):
-                return Failed("alarm errors-high went off")
-            return Send((self._create(desired.deployments[0], name, "GuardedUpdate"),))
+        phases = (self._expiring, self._guarded, self._deployed, self._ready, self._routed, self._tidied)
+        return next((step for step in (phase(desired, observed) for phase in phases) if step is not None), Done())
+
+    def _towards_nothing(self, desired, observed):
+        if observed is None:
+            return Done()
+        if observed.state is EndpointState.DELETING:
+            return Wait("the endpoint to go", 2.0)
+        return Send((self._request("delete-endpoint", "DeleteEndpoint", name=desired.physical_name),))
+
+    def _expiring(self, desired, observed):
+        if _expires(observed) == _expires(desired):
+            return None
+        body = {"name": desired.physical_name, "expires": _expires(desired)}
+        return Send((self._request("update-endpoint", "UpdateEndpoint", **body),))
+
+    def _guarded(self, desired, observed):
+        serving = {key for key, share in observed.traffic.items() if share}
+        if not self.native_guard or not serving or serving & set(desired.traffic):
+            return None
+        if observed.native["guard_failed"]:
+            return Failed("alarm errors-high went off")
+        return Send((self._create(desired.deployments[0], desired.physical_name, "GuardedUpdate"),))
+
+    def _deployed(self, desired, observed):
         missing = [each for each in desired.deployments if observed.deployment(each.name) is None]
         if missing:
-            return Send(tuple(self._create(each, name) for each in missing))
-        for each in desired.deployments:
-            found = observed.deployment(each.name)
-            if found.state is EndpointState.FAILED and (each.traffic or not found.traffic):
-                return Failed(f"{each.name} failed: {found.reason}")
-            if found.state is not EndpointState.READY and found.state is not EndpointState.FAILED:
-                return Wait(f"{each.name} to become ready", 10.0)
+            return Send(tuple(self._create(each, desired.physical_name) for each in missing))
+        wanted = [observed.deployment(each.name) for each in desired.deployments]
+        failed = [each for each in wanted if each.state is EndpointState.FAILED]
+        return Failed(f"{failed[0].name} failed: {failed[0].reason}") if failed else None
+
+    def _ready(self, desired, observed):
+        wanted = [observed.deployment(each.name) for each in desired.deployments]
+        waited_for = [each.name for each in wanted if each.state is not EndpointState.READY]
+        return Wait(f"{waited_for[0]} to become ready", 10.0) if waited_for else None
+
+    def _routed(self, desired, observed):
         shares = {key: share for key, share in desired.traffic.items() if share}
-        if {key: share for key, share in observed.traffic.items() if share} != shares:
-            return Send((self._request("traffic", "SetTraffic", name=name, traffic=shares),))
+        if shares == {key: share for key, share in observed.traffic.items() if share}:
+            return None
+        return Send((self._request("traffic", "SetTraffic", name=desired.physical_name, traffic=shares),))
+
+    def _tidied(self, desired, observed):
         left = [each for each in observed.deployments if each.name not in desired.traffic]
         for each in left:
             if each.state is not EndpointState.DELETING:
-                return Send(
-                    (self._request(f"delete-{each.name}", "DeleteDeployment", name=name, deployment=each.name),)
-                )
-        return Wait(f"{left[0].name} to go", 2.0) if left else Done()
+                body = {"name": desired.physical_name, "deployment": each.name}
+                return Send((self._request(f"delete-{each.name}", "DeleteDeployment", **body),))
+        return Wait(f"{left[0].name} to go", 2.0) if left else None
 
     def _create(self, each, name, operation="CreateDeployment"):
         body = {"name": name, "deployment": each.name}
@@ -512,26 +560,26 @@ class Renderer:
     def _request(self, step, operation, lookup=None, **body):
         return Request(step, "fake", operation, body, lookup=lookup, repeatable=True)
 
-    def list_endpoints(self, environment, token):
+    def list_endpoints(self, _environment, token):
         return Request("list", "fake", "List", {"token": token}, effect=False)
 
-    def health(self, endpoint, deployment, since, environment):
+    def health(self, endpoint, deployment, since, _environment):
         body = {"name": endpoint.physical_name, "deployment": deployment, "since": since.isoformat()}
         return (Request("health", "fake", "Health", body, effect=False),)
 
-    def invoke(self, endpoint, deployment, body, content_type, environment):
+    def invoke(self, endpoint, deployment, body, _content_type, _environment):
         content = base64.b64encode(body).decode()
         body = {"name": endpoint.physical_name, "deployment": deployment, "body": content}
         return Request("invoke", "fake", "Invoke", body, effect=False)
 
-    def logs(self, endpoint, deployment, environment, token):
+    def logs(self, endpoint, deployment, _environment, token):
         body = {"name": endpoint.physical_name, "deployment": deployment, "token": token}
         return Request("logs", "fake", "Logs", body, effect=False)
 
-    def snippets(self, endpoint, example, environment):
+    def snippets(self, _endpoint, example, _environment):
         return Snippets(curl=f"curl -d '{json.dumps(example)}'", python="")
 
-    def console_url(self, endpoint, environment):
+    def console_url(self, endpoint, _environment):
         return f"https://console.example/{endpoint.physical_name}"
 
 
@@ -560,16 +608,16 @@ class Observer:
     def endpoints(self, reply, environment):
         return EndpointPage(tuple(self._endpoint(each, environment) for each in reply["endpoints"]), reply["token"])
 
-    def health(self, replies, since, environment):
+    def health(self, replies, since, _environment):
         reply = replies["health"]
         as_of = EPOCH + timedelta(seconds=reply["as_of"])
         latency = reply["p99"] if reply["requests"] else None
         return Health(since, as_of, reply["requests"], reply["errors"], p50=latency, p99=latency)
 
-    def invocation(self, reply, environment):
+    def invocation(self, reply, _environment):
         return Invocation(reply["status"], reply["body"].encode(), deployment=reply["deployment"])
 
-    def endpoint_logs(self, reply, environment):
+    def endpoint_logs(self, reply, _environment):
         return LogPage(tuple(LogLine(EPOCH, "replica-0", text) for text in reply["lines"]), reply["token"])
 
 
@@ -587,7 +635,7 @@ class FakeClient:
     def send(self, request):
         return self._faults.call(request.operation, lambda: self._world.platform.answer(request))
 
-    def store(self, name="artefacts"):
+    def store(self, _name="artefacts"):
         return MemoryStore(self._world.objects, self._faults, self._world.clock)
 
 
@@ -622,7 +670,7 @@ class World:
             capabilities=self.capabilities,
             endpoints=self.renderer,
             observe=Observer(),
-            config=SimpleNamespace(QUOTAS={}, check_overrides=lambda overrides, environment: None),
+            config=SimpleNamespace(QUOTAS={}, check_overrides=lambda _overrides, _environment: None),
         )
         return Session(
             environment=self.environment,

@@ -60,7 +60,7 @@ def test_a_rollout_that_another_process_watches_goes_back_when_asked(world):
             asked.append(abort(other, NAME))
 
     watching.client._faults.on_call = ask_once
-    with pytest.raises(RolledBack, match="credit-risk:2 was aborted at 10 % .*: grace asked for it"):
+    with pytest.raises(RolledBack, match=r"credit-risk:2 was aborted at 10 % .*: grace asked for it"):
         world.deploy("2", session=watching, rollout=CANARY)
     assert isinstance(asked[0], Asked)
     assert asked[0].watched_by.startswith("ada on ")

@@ -1,16 +1,20 @@
+import itertools
 import re
+from types import SimpleNamespace
 
 import pytest
 
 from mlinfra.contract.capabilities import Capability, absent
 from mlinfra.contract.states import VersionState
 from mlinfra.engine import deploy as deploy_module
+from mlinfra.engine.endpoint_changes import traffic
 from mlinfra.engine.endpoint_work import Change
 from mlinfra.errors import (
     CapabilityError,
     Conflict,
     Denied,
     DeploymentFailed,
+    NotFound,
     RolledBack,
     Unavailable,
     WrongAccount,
@@ -51,7 +55,7 @@ def test_a_canary_goes_step_by_step_and_the_old_one_leaves_last(world):
     ]
     assert (world.shares, world.versions, world.platform.wrongs) == ({"2": 100}, ["2"], [])
     steps = [each.start for each in world.endpoint.history]
-    assert all(later - earlier >= 180 for earlier, later in zip(steps[1:], steps[2:], strict=False))
+    assert all(later - earlier >= 180 for earlier, later in itertools.pairwise(steps[1:]))
     assert [entry for entry in world.audit() if entry == "traffic"] == ["traffic"] * 3
 
 
@@ -215,7 +219,7 @@ def test_two_deploys_at_once_exclude_each_other(world):
     def while_the_first_watches(operation):
         if operation == "Health" and not seen:
             seen.append(operation)
-            with pytest.raises(Conflict, match="ada on .* is at work on this"):
+            with pytest.raises(Conflict, match=r"ada on .* is at work on this"):
                 world.deploy("3", session=second)
 
     first.client._faults.on_call = while_the_first_watches
@@ -289,7 +293,7 @@ def test_traffic_that_somebody_else_changed_is_not_fought_over(world):
         endpoint = world.endpoint
         if operation == "Health" and len(endpoint.history) == 2:
             name = next(iter(endpoint.history[0].shares))
-            world.platform.SetTraffic(endpoint.physical_name, {name: 100})
+            world.platform.set_traffic(endpoint.physical_name, {name: 100})
 
     session.client._faults.on_call = an_operator_takes_it_back
     with pytest.raises(Conflict, match="somebody else changed the traffic"):
@@ -307,6 +311,25 @@ def test_a_dev_endpoint_ends_by_itself_and_an_unchanged_deploy_extends_it_when_h
     world.clock.time += 4 * 3600
     assert world.deploy("1").change is Change.ADJUSTED
     assert world.endpoint.expires > first
+
+
+def test_an_endpoint_whose_time_has_ended_is_made_anew(world):
+    world.deploy("1")
+    world.clock.time += 9 * 3600
+    with pytest.raises(NotFound, match="time to live ended at 2030-01-01 08:00 UTC"):
+        traffic(world.session(), "credit-risk", {"main": 100})
+    outcome = world.deploy("2")
+    assert outcome.change is Change.CREATED
+    assert (world.shares, world.versions, world.platform.wrongs) == ({"2": 100}, ["2"], [])
+
+
+def test_a_rollout_of_an_endpoint_whose_time_has_ended_is_dropped(world):
+    world.deploy("1")
+    with pytest.raises(Unavailable):
+        world.deploy("2", rollout=CANARY, time_limit=60.0)
+    world.clock.time += 9 * 3600
+    assert world.deploy("2", rollout=CANARY).change is Change.CREATED
+    assert (world.shares, world.versions) == ({"2": 100}, ["2"])
 
 
 @pytest.mark.parametrize(
@@ -339,23 +362,23 @@ def test_versions_are_resolved_and_must_be_ready_and_approved(world, kit, monkey
     monkeypatch.undo()
     version = kit.served("credit-risk:1").version
     asked = []
-    monkeypatch.setattr(deploy_module, "resolve", lambda session, reference: asked.append(reference) or version)
-    manifest = type("Package", (), {"manifest": type("M", (), {"as_document": lambda self: {"name": "x"}})()})()
-    monkeypatch.setattr(deploy_module, "package_of", lambda session, version: manifest)
-    monkeypatch.setattr(deploy_module, "require_approved", lambda session, version: asked.append(version.name))
+    monkeypatch.setattr(deploy_module, "resolve", lambda _, reference: asked.append(reference) or version)
+    package = SimpleNamespace(manifest=SimpleNamespace(as_document=lambda: {"name": "x"}))
+    monkeypatch.setattr(deploy_module, "package_of", lambda *_: package)
+    monkeypatch.setattr(deploy_module, "require_approved", lambda _, version: asked.append(version.name))
     found = deploy_module.served(world.session(), world.spec("1"))
     assert (found["main"].version, found["main"].manifest) == (version, {"name": "x"})
     assert asked == ["credit-risk:1", "credit-risk:1"]
 
     unready = kit.replace(version, state=VersionState.CREATING)
-    monkeypatch.setattr(deploy_module, "resolve", lambda session, reference: unready)
+    monkeypatch.setattr(deploy_module, "resolve", lambda *_: unready)
     with pytest.raises(Conflict, match="credit-risk:1 is creating"):
         deploy_module.served(world.session(), world.spec("1"))
 
     def refuse(session, version):
         raise Denied("approved by nobody")
 
-    monkeypatch.setattr(deploy_module, "resolve", lambda session, reference: version)
+    monkeypatch.setattr(deploy_module, "resolve", lambda *_: version)
     monkeypatch.setattr(deploy_module, "require_approved", refuse)
     with pytest.raises(Denied):
         world.deploy("1")

@@ -94,10 +94,7 @@ def test_a_variant_may_stand_without_traffic(world, kit):
         "main": {"model": "credit-risk:1", "traffic": "100%"},
         "dark": {"model": "credit-risk:2", "traffic": "0%"},
     }
-    assert release(world, kit, world.spec(deployments=variants)).traffic == {
-        name: share
-        for name, share in zip(release(world, kit, world.spec(deployments=variants)).traffic, [100, 0], strict=True)
-    }
+    assert list(release(world, kit, world.spec(deployments=variants)).traffic.values()) == [100, 0]
 
 
 def test_a_release_is_the_same_after_its_record(world, kit):

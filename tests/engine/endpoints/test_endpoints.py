@@ -14,7 +14,7 @@ NAME = "credit-risk"
 def test_show_tells_releases_a_standing_rollout_and_how_to_call(world):
     world.deploy("1")
     with pytest.raises(Unavailable):
-        world.deploy("2", rollout={"bake": "3m"}, time_limit=30.0)
+        world.deploy("2", rollout={"strategy": "all_at_once", "bake": "3m"}, time_limit=30.0)
     shown = show(world.session(), NAME)
     assert shown.handle == "fake-dev/endpoint/credit-risk"
     assert shown.book.under_way.describe() == "credit-risk:1 -> credit-risk:2, baking at 100 %"
@@ -42,12 +42,12 @@ def test_a_name_or_a_handle_names_an_endpoint(world):
 
 def test_all_pages_are_listed(world):
     for name in ("aaa", "bbb", "ccc", "ddd", "eee"):
-        world.platform.CreateEndpoint(f"{name}-{world.environment.suffix}", None)
+        world.platform.create_endpoint(f"{name}-{world.environment.suffix}", None)
     assert [each.name for each in list_endpoints(world.session())] == ["aaa", "bbb", "ccc", "ddd", "eee"]
 
 
 def test_a_listing_in_a_circle_is_a_fault(world, monkeypatch):
-    monkeypatch.setattr(world.platform, "List", lambda token: {"endpoints": [], "token": "again"}, raising=False)
+    monkeypatch.setattr(world.platform, "list_all", lambda **_: {"endpoints": [], "token": "again"})
     with pytest.raises(KitFault, match="circle"):
         list(list_endpoints(world.session()))
 
@@ -123,8 +123,8 @@ def test_following_goes_on_when_nothing_is_there_for_now(world, monkeypatch):
     world.deploy("1")
     pages = iter([["one"], [], [], ["two"]])
 
-    def answer(name, deployment, token):
+    def answer(token, **_):
         return {"lines": next(pages), "token": str(int(token or 0) + 1)}
 
-    monkeypatch.setattr(world.platform, "Logs", answer, raising=False)
+    monkeypatch.setattr(world.platform, "logs", answer)
     assert [line.text for line in islice(logs(world.session(), NAME, follow=True), 2)] == ["one", "two"]

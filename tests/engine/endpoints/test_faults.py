@@ -57,7 +57,7 @@ def attempt(world, kit, faults, kill_at, *, after, steps):
     gap=st.sampled_from([1.0, 300.0, 7200.0]),
     steps=st.sampled_from([["100%"], ["10%", "100%"], ["1%", "50%", "100%"]]),
 )
-def test_any_schedule_of_faults_ends_where_an_undisturbed_run_does(
+def test_any_schedule_of_faults_ends_where_an_undisturbed_run_does(  # noqa: PLR0917  what hypothesis draws
     new_world, kit, monkeypatch, runs, fate, lag, gap, steps
 ):
     monkeypatch.setattr(rollout_run, "READY_WITHIN", 600.0)

@@ -1,4 +1,4 @@
-"""A process that is killed at any of its calls, before or after the call's effect: the same command again gets there."""
+"""A process that is killed at any of its calls, before or after the effect: the same command again gets there."""
 
 import pytest
 

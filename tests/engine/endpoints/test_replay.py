@@ -93,6 +93,13 @@ def test_each_record_goes_to_the_variant_with_its_model(world):
     assert replay(world.session(), NAME).same == 3
 
 
+def test_the_record_knows_a_model_that_the_platform_does_not_tell(world):
+    world.platform.tells_digests = False
+    world.deploy("1")
+    put(world, [record(0), record(1, version="2")])
+    assert replay(world.session(), NAME).same == 1
+
+
 def test_a_refusal_now_is_a_difference_with_its_reason(world):
     world.deploy("1")
     put(world, [record(0, input=[{"age": 770}])])

@@ -53,7 +53,7 @@ def test_the_way_forward_step_by_step():
     rollout = started()
     seen = []
     while not rollout.phase.over:
-        shape = {name: share for name, share in goal(rollout).traffic.items()}
+        shape = dict(goal(rollout).traffic)
         seen.append((str(rollout.phase), shape))
         rollout = {
             Phase.PROBING: lambda r: probed(r, NOW, "fine"),

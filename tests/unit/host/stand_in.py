@@ -109,8 +109,9 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 if options.exit is not None:
-    print("cannot load the model", flush=True)
+    sys.stdout.write("cannot load the model\n")
     sys.exit(options.exit)
 time.sleep(options.start)
-print(f"serving {options.name}", flush=True)
+sys.stdout.write(f"serving {options.name}\n")
+sys.stdout.flush()
 Server(("127.0.0.1", options.port), Handler).serve_forever()

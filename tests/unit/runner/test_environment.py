@@ -136,7 +136,7 @@ def test_programs_and_modules_are_found_beside_the_interpreter() -> None:
     inherited = {"PATH": "/usr/bin", "PYTHONPATH": "/mine", "MLINFRA_MANIFEST_0": "{", "MLINFRA_MANIFEST_FILE": "x"}
     found = environment(make_run(), inherited, {}, ["/site", "/bundle.pyz"])
     assert found["PYTHONPATH"] == "/site:/bundle.pyz:/mine"
-    assert found["PATH"] == f"{Path(sys.executable).parent}:/site/bin:/bundle.pyz/bin:/usr/bin"
+    assert found["PATH"] == f"{Path(sys.executable).parent}:/site/bin:/usr/bin"
     assert not [name for name in found if name.startswith("MLINFRA_MANIFEST")]
 
 

@@ -62,6 +62,7 @@ def model(packages: Path) -> Model:
     model = Model("numbers", "1", packages / "numbers", None)
     model.load()
     model.prove()
+    model.ready = True
     return model
 
 
@@ -198,7 +199,7 @@ def outcome(read: Any) -> Any:
     try:
         return repr([[float(cell) for cell in row] for row in read()])
     except Refusal as refusal:
-        return refusal.status, refusal.code, refusal.rows
+        return refusal.status, refusal.code, [(cell["row"], cell["column"]) for cell in refusal.rows]
 
 
 @settings(MANY, max_examples=1000)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mlinfra.modelkit import Manifest
+from mlinfra.serving.capture import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +104,7 @@ def test_health_says_loading_until_the_model_answers(start: Any, packages: Path,
     manifest = Manifest.read(folder)
     example = {"rows": [[0.7]], "predictions": [0.7]}
     dataclasses.replace(manifest, example=example).write(folder)
-    with start(folder, wait=False) as server:
+    with start(folder, "--capture", str(tmp_path / "capture"), wait=False) as server:
         health, predicted = server.get("/ping"), server.post({"instances": [[0.0]]})
         assert (health.status, health.json["reason"]) == (503, "loading")
         assert (predicted.status, predicted.headers["retry-after"]) == (503, "1")
@@ -111,6 +112,9 @@ def test_health_says_loading_until_the_model_answers(start: Any, packages: Path,
         assert server.get("/metadata").status == 503
         server.event("ready")
         assert server.get("/ping").status == 200
+        assert server.predict([[0.0]]) == [0.0]
+        server.stop()
+    assert [record["output"] for record in read(tmp_path / "capture")] == [[0.0]]
 
 
 def test_an_example_without_predictions_is_said_to_be_unproved(start: Any, packages: Path, tmp_path: Path) -> None:
@@ -191,12 +195,13 @@ def test_a_drain_under_load_loses_no_request(start: Any, packages: Path, workers
 
 
 def test_what_is_under_way_is_finished_when_told_to_stop(start: Any, packages: Path) -> None:
-    with start(packages / "slow") as server, server.connect() as connection:
-        body = b'{"instances":[[1.0]]}'
-        connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
-        until(lambda: server.metric("in_flight") == 1)
-        server.process.send_signal(signal.SIGTERM)
-        received = b"".join(iter(lambda: connection.recv(4096), b""))
+    with start(packages / "slow") as server:
+        body = b'{"instances":[[0.6]]}'
+        with server.connect() as connection:
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+            until(lambda: server.metric("in_flight") == 1)
+            server.process.send_signal(signal.SIGTERM)
+            received = b"".join(iter(lambda: connection.recv(4096), b""))
         assert server.process.wait(10) == 0
 
     assert received.startswith(b"HTTP/1.1 200 ")

@@ -42,7 +42,7 @@ LARGE = {  # made here: nobody wants them in a repository
         f"    A{number}: &a{number} {{x: *a{number - 1}, y: *a{number - 1}}}\n" for number in range(1, 60)
     ),
     "aliases ever deeper": HEAD + "overrides:\n  aws:\n    A: &a0 {x: 1}\n" + "".join(
-        f"    A{number}: &a{number} {{x: *a{number - 1}}}\n" for number in range(1, 150)
+        f"    A{number}: &a{number} {{x: *a{number - 1}}}\n" for number in range(1, 100)
     ),
     "a command of 400 kB": HEAD.replace("[python, train.py]", "a" * 400_000),
     "references without end": HEAD + "shell: " + "${{" * 150_000 + "\n",

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from mlinfra.errors import NotFound, Problem, SpecError, UsageError
-from mlinfra.spec import LoadedSpec, add_kind, known_kinds, load, load_text, platforms
+from mlinfra.spec import (
+    LoadedSpec,
+    add_kind,
+    check_surroundings,
+    known_kinds,
+    load,
+    load_text,
+    platforms,
+    with_settings,
+)
 from mlinfra.spec.load.resolve import resolve
 from mlinfra.spec.scalars import UnclearNumber, UnclearText
 
@@ -199,3 +208,15 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
 
 def test_nothing_is_imported_before_it_is_needed():
     subprocess.run([sys.executable, "-W", "error", "-c", LAZY], check=True)
+
+
+def test_what_python_made_and_settings_changed_is_checked_against_its_surroundings(tmp_path: Path):
+    job = only(JOB.format(name="hello")).spec
+    check_surroundings(job, tmp_path)
+    changed = with_settings(job, ["code=/etc", "inputs.train=../a.csv", "machine.awss=x"])
+    with pytest.raises(SpecError) as caught:
+        check_surroundings(changed, tmp_path)
+    assert {problem.path for problem in caught.value.problems} == {"code", "inputs.train.uri", "machine.awss"}
+    with pytest.raises(SpecError, match=r"environments\.\*\.code"):
+        check_surroundings(type(job)(name="hello", command="a", environments={"*": {"code": "../x"}}), tmp_path)
+    check_surroundings(type(job)(name="hello", command="a", code="../x"), tmp_path / "jobs", tmp_path)

@@ -17,6 +17,7 @@ JOB = JobSpec(
     environments={
         "aws-prod": {"params": {"depth": 9}},
         "*": {"params": {"depth": 1, "width": 1}},
+        "risk-eu-*": {"params": {"depth": 3}},
         "*-prod": {"params": {"depth": 5}, "resources": {"spot": None}},
         "gcp-*": {"machine": {"gcp": None}},
     },
@@ -30,6 +31,7 @@ JOB = JobSpec(
         ("gcp-prod", {"depth": 5, "width": 1}),
         ("aws-prod", {"depth": 9, "width": 1}),
         ("prod", {"depth": 1, "width": 1}),
+        ("risk-eu-prod", {"depth": 3, "width": 1}),
     ],
 )
 def test_the_most_specific_overlay_is_applied_last(environment: str, params: dict[str, int]):
@@ -104,7 +106,7 @@ def test_an_exact_name_always_wins(overlays: list[tuple[str, int]], name: str):
         ('params.depth="8"', ("params", "depth"), "8"),
         ("params.rate=1e-3", ("params", "rate"), 1e-3),
         ("params.shuffle=true", ("params", "shuffle"), True),
-        ("params.text=", ("params", "text"), None),
+        ("params.text=", ("params", "text"), ""),
         ("python.version=3.10", ("python", "version"), "3.10"),
         ("env.WORKERS=4", ("env", "WORKERS"), "4"),
         ("env.FLAG=no", ("env", "FLAG"), "no"),

@@ -46,12 +46,12 @@ class Fleet:
 
     @property
     def state(self) -> EndpointState:
-        """Ready as long as one server takes requests; failed for good if it never was ready."""
+        """Ready as long as one server takes requests, updating while all are started again; failed is for good."""
         if self._failed:
             return EndpointState.FAILED
         if not self._was_ready:
             return EndpointState.CREATING
-        return EndpointState.READY if self.ready else EndpointState.FAILED
+        return EndpointState.READY if self.ready else EndpointState.UPDATING
 
     @property
     def ready(self) -> list[Server]:

@@ -60,12 +60,16 @@ def compiler() -> list[str]:
     raise CannotBuild("there is no C compiler: neither $CC, cc, gcc nor clang")
 
 
+def include() -> Path:
+    """Where Python.h lies."""
+    return Path(sysconfig.get_paths()["include"])
+
+
 def _compile(source: Path, target: Path, mark: str) -> None:
-    include = Path(sysconfig.get_paths()["include"])
-    if sys.platform == "win32" or not (include / "Python.h").exists():
-        raise CannotBuild(f"there is no Python.h in {include}")
+    if sys.platform == "win32" or not (include() / "Python.h").exists():
+        raise CannotBuild(f"there is no Python.h in {include()}")
     link = ("-bundle", "-undefined", "dynamic_lookup") if sys.platform == "darwin" else ("-shared",)
-    command = [*compiler(), *_FLAGS, *link, f'-DMARK="{mark}"', f"-I{include}", str(source), "-o", str(target), "-lm"]
+    command = [*compiler(), *_FLAGS, *link, f'-DMARK="{mark}"', f"-I{include()}", str(source), "-o", str(target), "-lm"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as exc:

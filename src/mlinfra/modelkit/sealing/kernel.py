@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
 from typing import TYPE_CHECKING, Any, Protocol
+from zipimport import zipimporter
 
 from mlinfra.errors import CapabilityError, IntegrityError
 from mlinfra.modelkit.sealing import layout
@@ -13,6 +17,7 @@ if TYPE_CHECKING:
 
     from mlinfra.modelkit.sealing.program import Program
 
+_NAME = "mlinfra.modelkit.sealing._walk"
 _ABI = 1  # the version of `walk.c` that these files speak to
 
 
@@ -35,7 +40,7 @@ class Kernel(Protocol):
 def walk_module() -> ModuleType:
     """The compiled module; raises CapabilityError where it is missing or of another version."""
     try:
-        walk = import_module("mlinfra.modelkit.sealing._walk")
+        walk = _installed_elsewhere() or import_module(_NAME)
     except ImportError as exc:
         raise CapabilityError(
             "sealed models need the compiled walk, which is not installed here",
@@ -50,6 +55,18 @@ def walk_module() -> ModuleType:
             todo="run `python -m mlinfra.modelkit.sealing.build`",
         )
     return walk
+
+
+def _installed_elsewhere() -> ModuleType | None:
+    """The module of an installed kit, for a kit that runs from a bundle, which carries nothing compiled."""
+    if not isinstance(__loader__, zipimporter):
+        return None
+    spec = PathFinder.find_spec(_NAME, [f"{place}/mlinfra/modelkit/sealing" for place in sys.path])
+    if spec is None or spec.loader is None:
+        return None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def open_kernel(program: Program, *, scalar_only: bool = False) -> Kernel:

@@ -370,8 +370,8 @@ static int compute(const Model *m, const double *slots, size_t rows, double *wid
 /* Walks this wide hide the latency of each other's loads. */
 enum { LANES = 8 };
 
-/* `missing`: values may be NaN. `sets`: nodes may test membership. Both are constants where this is inlined. */
-ALWAYS_INLINE uint32_t goes_right(Node node, float value, const uint32_t *all_sets, int missing, int sets)
+/* `sets`: nodes may test membership; a constant where this is inlined. */
+ALWAYS_INLINE uint32_t goes_right(Node node, float value, const uint32_t *all_sets, int sets)
 {
     uint32_t bits = float_bits(node.threshold);
     if (sets && (bits & LEAF_BITS) == LEAF_BITS && DISTANCE(node)) {
@@ -380,8 +380,7 @@ ALWAYS_INLINE uint32_t goes_right(Node node, float value, const uint32_t *all_se
         uint32_t category = (uint32_t)value;
         return ~(all_sets[(size_t)(bits & PAYLOAD) * SET_WORDS + category / 32] >> category % 32) & 1;
     }
-    uint32_t right = (uint32_t)(value > node.threshold);
-    return missing ? right | ((uint32_t)(value != value) & (node.route >> 31)) : right;
+    return (uint32_t)(value > node.threshold) | ((uint32_t)(value != value) & (node.route >> 31));
 }
 
 ALWAYS_INLINE void add_leaf(double *scores, const double *leaf, size_t width)
@@ -392,7 +391,7 @@ ALWAYS_INLINE void add_leaf(double *scores, const double *leaf, size_t width)
 
 /* One tree over many rows. `scores` points at the tree's output in the first row. */
 ALWAYS_INLINE void walk_rows(
-    const Model *m, const Node *tree, const double *leaves, const float *x, size_t rows, double *scores, int missing, int sets)
+    const Model *m, const Node *tree, const double *leaves, const float *x, size_t rows, double *scores, int sets)
 {
     size_t width = m->n_features, r = 0;
     for (; r + LANES <= rows; r += LANES) {
@@ -402,7 +401,7 @@ ALWAYS_INLINE void walk_rows(
             for (size_t lane = 0; lane < LANES; lane++) {
                 Node node = tree[at[lane]];
                 float value = x[(r + lane) * width + FEATURE(node)];
-                at[lane] += DISTANCE(node) + goes_right(node, value, m->sets, missing, sets);
+                at[lane] += DISTANCE(node) + goes_right(node, value, m->sets, sets);
                 moving |= DISTANCE(node);
             }
         } while (moving);
@@ -415,7 +414,7 @@ ALWAYS_INLINE void walk_rows(
         Node node = tree[0];
         uint32_t at = 0;
         while (DISTANCE(node)) {
-            at += DISTANCE(node) + goes_right(node, x[r * width + FEATURE(node)], m->sets, missing, sets);
+            at += DISTANCE(node) + goes_right(node, x[r * width + FEATURE(node)], m->sets, sets);
             node = tree[at];
         }
         add_leaf(scores + r * m->outputs, leaves + (float_bits(node.threshold) & PAYLOAD) * m->width, m->width);
@@ -429,7 +428,7 @@ ALWAYS_INLINE size_t output_of(const Model *m, size_t t)
 }
 
 /* All trees over one row. */
-ALWAYS_INLINE void walk_one(const Model *m, const float *x, double *scores, size_t from, int missing, int sets)
+ALWAYS_INLINE void walk_one(const Model *m, const float *x, double *scores, size_t from, int sets)
 {
     size_t t = from;
     for (; t + LANES <= m->n_trees; t += LANES) {
@@ -439,7 +438,7 @@ ALWAYS_INLINE void walk_one(const Model *m, const float *x, double *scores, size
             moving = 0;
             for (size_t lane = 0; lane < LANES; lane++) {
                 Node node = m->nodes[at[lane]];
-                at[lane] += DISTANCE(node) + goes_right(node, x[FEATURE(node)], m->sets, missing, sets);
+                at[lane] += DISTANCE(node) + goes_right(node, x[FEATURE(node)], m->sets, sets);
                 moving |= DISTANCE(node);
             }
         } while (moving);
@@ -452,7 +451,7 @@ ALWAYS_INLINE void walk_one(const Model *m, const float *x, double *scores, size
         uint32_t at = m->roots[t];
         Node node = m->nodes[at];
         while (DISTANCE(node)) {
-            at += DISTANCE(node) + goes_right(node, x[FEATURE(node)], m->sets, missing, sets);
+            at += DISTANCE(node) + goes_right(node, x[FEATURE(node)], m->sets, sets);
             node = m->nodes[at];
         }
         size_t leaf = (size_t)m->bases[t] + (float_bits(node.threshold) & PAYLOAD);
@@ -572,9 +571,9 @@ static void walk_single(const Model *m, const float *x, double *scores)
         done = walk_one_avx2(m, x, scores);
 #endif
     if (m->n_sets)
-        walk_one(m, x, scores, done, 1, 1);
+        walk_one(m, x, scores, done, 1);
     else
-        walk_one(m, x, scores, done, 1, 0);
+        walk_one(m, x, scores, done, 0);
 }
 
 static void walk_many(const Model *m, const float *x, size_t rows, double *scores)
@@ -590,9 +589,9 @@ static void walk_many(const Model *m, const float *x, size_t rows, double *score
 #endif
         const float *rest = x + done * m->n_features;
         if (m->n_sets)
-            walk_rows(m, tree, leaves, rest, rows - done, column + done * m->outputs, 1, 1);
+            walk_rows(m, tree, leaves, rest, rows - done, column + done * m->outputs, 1);
         else
-            walk_rows(m, tree, leaves, rest, rows - done, column + done * m->outputs, 1, 0);
+            walk_rows(m, tree, leaves, rest, rows - done, column + done * m->outputs, 0);
     }
 }
 

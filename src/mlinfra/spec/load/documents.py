@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from mlinfra.errors import Problem
-from mlinfra.spec.addresses import path_findings
 from mlinfra.spec.findings import Finding
 from mlinfra.spec.kinds import known_kinds, model_of
+from mlinfra.spec.limits import MAX_PROBLEMS
 from mlinfra.spec.load.compose import Document
-from mlinfra.spec.platforms import platform_findings
 from mlinfra.spec.positions import Positions
 from mlinfra.spec.problems import problem
 from mlinfra.spec.spec import VERSION, Spec
+from mlinfra.spec.surroundings import surrounding_findings
 from mlinfra.spec.words import advise
 
 
@@ -48,11 +48,12 @@ def read(document: Document, source: Source, *, is_first: bool) -> tuple[LoadedS
     spec = None
     if _is_known(document.value):
         body = {key: value for key, value in document.value.items() if key not in {"version", "kind"}}
-        spec, faults = model_of(document.value["kind"]).attempt(body)
+        model = model_of(document.value["kind"])
+        spec, faults = model.attempt(body)
         findings += faults
-    if spec is not None:
-        findings += path_findings(spec.local_paths(), source.base, source.project)
-        findings += platform_findings(spec)
+        if len(findings) <= MAX_PROBLEMS:
+            sound = spec or model.sound_part(body, faults)[0]
+            findings += surrounding_findings(sound, source.base, source.project)
     if findings or spec is None:
         return None, [problem(finding, document.positions) for finding in findings]
     return LoadedSpec(spec, source.file, source.base, document.positions), []
