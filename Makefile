@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
+unexport PYTHONDONTWRITEBYTECODE  # compiling every module at every start would be most of its time
+
 PYTHON ?= python3.11
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN := .venv/bin
@@ -19,9 +21,9 @@ setup: .venv/.locked ## bring up .venv with the locked packages
 	$(PYTHON) -m venv .tools
 	.tools/bin/python -m pip install --quiet uv
 
-.venv/.locked: requirements.lock pyproject.toml $(filter .tools/bin/uv,$(UV))
+.venv/.locked: requirements.lock pyproject.toml hatch_build.py src/mlinfra/modelkit/sealing/walk.c $(filter .tools/bin/uv,$(UV))
 	test -x $(BIN)/python || $(UV) venv --quiet --seed --python $(PYTHON) .venv
-	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 

@@ -109,8 +109,9 @@ def store_key(environment: Environment, bucket: str, uri: str) -> str:
 
 
 def root(environment: Environment) -> str:
-    """The host's folder."""
-    return str(environment.as_document()["root"])
+    """The host's folder; an environment of a platform that the kit does not know names it under `native`."""
+    document = environment.as_document()
+    return str(document.get("root") or environment.native["root"])
 
 
 def _bucket(environment: Environment, bucket: str) -> str:

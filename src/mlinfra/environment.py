@@ -14,13 +14,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mlinfra.errors import Problem, SpecError
-from mlinfra.spec.names import Name
+from mlinfra.spec.names import Name  # noqa: TC001  pydantic reads the annotation
 
 Stage = Literal["dev", "staging", "prod"]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class StoreLocation(_Part):

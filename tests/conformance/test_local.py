@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mlinfra.environment import LocalEnvironment
-from mlinfra.testing import JobSuite, ModelSuite
+from mlinfra.testing import EndpointSuite, JobSuite, ModelSuite, RenderSuite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,9 +27,17 @@ class OnThisMachine:
         return LocalEnvironment(name="elsewhere", root=str(tmp_path / "other-host"))
 
 
+class TestRender(OnThisMachine, RenderSuite):
+    pass
+
+
 class TestJobs(OnThisMachine, JobSuite):
     pass
 
 
 class TestModels(OnThisMachine, ModelSuite):
+    pass
+
+
+class TestEndpoints(OnThisMachine, EndpointSuite):
     pass

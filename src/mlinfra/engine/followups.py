@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from mlinfra.contract.states import JobState
 from mlinfra.engine.effects import read_all
 from mlinfra.engine.journal import FollowUp
-from mlinfra.engine.models import register_from_store
 from mlinfra.engine.submissions import REGISTER, RETRY, Submitted, load, output_prefix, start
 from mlinfra.engine.track import attempts
 
@@ -83,6 +82,8 @@ def _register(session: Session, submitted: Submitted, job: JobObservation) -> Fo
     metrics = metrics_of(session, job)
     if reasons := unmet(submitted, metrics):
         return Followed(REGISTER, f"{register.name} was not registered: {'; '.join(reasons)}")
+    from mlinfra.engine.models import register_from_store  # noqa: PLC0415  a submission registers nothing yet
+
     version = register_from_store(
         session,
         register.name,

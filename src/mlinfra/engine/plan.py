@@ -71,7 +71,7 @@ class PlannedStore:
 
     def __init__(self, environment: Environment) -> None:
         location = environment.stores.get("artefacts")
-        self._base = location.uri.rstrip("/") if location else f"<store of {environment.name}>"
+        self._base = location.uri.rstrip("/") if location else "store:/"
 
     def uri(self, key: str) -> str:
         """The address of a key."""

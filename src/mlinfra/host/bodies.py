@@ -46,7 +46,7 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 class Body(BaseModel):
     """A request: closed, frozen, and without guesses at types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Empty(Body):

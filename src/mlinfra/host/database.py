@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from mlinfra.errors import CapacityUnavailable, Denied, IntegrityError, MlinfraError, Unavailable
@@ -99,7 +99,8 @@ class Database:
 
     def _prepare(self, schema: str, version: int) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        with suppress(FileExistsError):  # never opened but by SQLite: closing it would drop this process's locks
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         if self._version() == version:
             return
         _log_ahead(self.connection)

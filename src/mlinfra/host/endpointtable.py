@@ -95,6 +95,7 @@ class EndpointTable:
                 return False
             own = os.getpid()
             self.set(connection, name, pid=own, process=processes.mark(own))
+            self._begin_again(connection, row)
         return True
 
     def snapshot(self, name: str) -> tuple[sqlite3.Row, list[sqlite3.Row]] | None:
@@ -184,7 +185,17 @@ class EndpointTable:
                 spawns=current["spawns"] + 1,
                 restarts=current["restarts"] + again,
             )
+            self._begin_again(connection, current)
             return True
+
+    def _begin_again(self, connection: sqlite3.Connection, row: sqlite3.Row) -> None:
+        """Say of nothing that it is ready before the new gateway says so."""
+        if row["state"] == State.READY:
+            self.set(connection, row["name"], state=State.CREATING)
+        connection.execute(
+            "UPDATE deployments SET state = ?, ready_replicas = 0, updated = ? WHERE endpoint = ? AND state IN (?, ?)",
+            (State.CREATING, stamp(), row["name"], State.READY, State.UPDATING),
+        )
 
     def _spawn(self, name: str) -> None:
         folder = self._layout.endpoint(name)

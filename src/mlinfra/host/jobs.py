@@ -131,6 +131,7 @@ class Jobs:
             NotFound: there is no such job.
             UsageError: the token was not made here.
         """
+        self._table.repair()
         self._table.row(body.name)
         page = logs.read(self._layout.job_logs(body.name), body.token, body.limit)
         return {"lines": [line._asdict() for line in page.lines], "token": page.token}

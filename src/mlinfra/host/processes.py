@@ -7,6 +7,7 @@ a recycled id is never taken for the process that a record speaks of. Linux is r
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ctypes import CDLL
 
 WORK = "MLINFRA_HOST_WORK"  # names the job or endpoint that a process belongs to; inherited by all it starts
+_NAME = re.compile(rb"(?:\A|\0)" + WORK.encode() + rb"=([^\0]*)")
 _PROC = Path("/proc")
 _LINUX = sys.platform == "linux"
 _DEAD = "ZX"
@@ -97,11 +99,12 @@ def belonging(work: str, ancestor: int | None = None) -> list[int]:
     Descendants that carry the name of other work are left out: a job may submit a job that outlives it.
     """
     processes = table()
+    names = _names(processes)
     below = set(descendants(ancestor, processes)) if ancestor else set()
     others = set()
     found = []
     for pid in processes:
-        name = _work(pid)
+        name = names.get(pid, "")
         inside = name == work or name.startswith(f"{work}/")
         if pid in below and name and not inside:
             others.add(pid)
@@ -172,15 +175,26 @@ def _place() -> str:
     return f"{boot} {(_PROC / 'self/ns/pid').readlink()}"
 
 
-def _work(pid: int) -> str:
-    if not _LINUX:
-        return ""
+def _names(pids: Iterable[int]) -> dict[int, str]:
+    """The name of the work that each process belongs to, as far as its environment may be read."""
+    texts = {pid: _environment(pid) for pid in pids} if _LINUX else _environments()
+    found = {pid: _NAME.search(text) for pid, text in texts.items()}
+    return {pid: match[1].decode(errors="replace") for pid, match in found.items() if match}
+
+
+def _environment(pid: int) -> bytes:
     try:
-        variables = (_PROC / str(pid) / "environ").read_bytes()
+        return (_PROC / str(pid) / "environ").read_bytes()
     except OSError:
-        return ""
-    name = f"{WORK}=".encode()
-    return next((line[len(name) :].decode() for line in variables.split(b"\0") if line.startswith(name)), "")
+        return b""
+
+
+def _environments() -> dict[int, bytes]:
+    """`ps` shows the environment behind the command, its variables parted by blanks."""
+    command = ["ps", "-axww", "-E", "-o", "pid=,command="]
+    lines = subprocess.run(command, capture_output=True, check=False).stdout.splitlines()
+    parted = (line.strip().partition(b" ") for line in lines)
+    return {int(pid): b"\0" + rest.replace(b" ", b"\0") for pid, _, rest in parted}
 
 
 def _share(pid: int) -> int:

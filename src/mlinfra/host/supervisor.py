@@ -59,6 +59,9 @@ class Supervisor:
         if self._wait_for_turn():
             self._prepare_folders(plan)
             outcome = self._attempts(plan)
+            if outcome.end is End.STOPPED and not self._table.row(self._name)["stop_requested"]:
+                sys.stderr.write("the supervisor was told to end, as when the machine goes down\n")
+                return  # the next reader finds the job without a supervisor, and settles or tries it again
             self._finish(plan, outcome)
         self._table.repair()
 
@@ -189,8 +192,6 @@ class Supervisor:
         return ""
 
     def _state(self, outcome: Outcome) -> JobState:
-        if outcome.end is End.STOPPED and not self._table.row(self._name)["stop_requested"]:
-            return JobState.FAILED  # the machine told the supervisor to end, nobody asked for the job to stop
         if outcome.end in _STATES:
             return _STATES[outcome.end]
         return JobState.SUCCEEDED if outcome.succeeded else JobState.FAILED

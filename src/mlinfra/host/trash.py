@@ -21,4 +21,5 @@ def take(layout: Layout, folder: Path) -> None:
 
 def empty(layout: Layout) -> None:
     """Remove what was taken, also by a process that did not live to do it."""
-    shutil.rmtree(layout.trash, ignore_errors=True)
+    for folder in layout.trash.glob("*"):
+        shutil.rmtree(folder, ignore_errors=True)

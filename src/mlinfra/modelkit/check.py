@@ -32,7 +32,8 @@ class Checker:
         self._kinds = _kinds(columns)
         numbers = [index for index, column in enumerate(columns) if column.type in ("integer", "number")]
         ranged = [index for index in numbers if columns[index].min is not None or columns[index].max is not None]
-        self._free = _picker([index for index in numbers if index not in ranged])
+        free = [index for index in numbers if index not in ranged]
+        self._free = _as_it_is if len(free) == len(columns) else _picker(free)
         self._has_free = len(numbers) > len(ranged)
         self._ranged = _picker(ranged)
         self._lows = [_bound(columns[index].min, -EXACT) for index in ranged]
@@ -88,7 +89,7 @@ class Checker:
         else:
             problems.append(self._not_a_row(number, row))
             return []
-        return [self._cell(number, column, cell, problems) for column, cell in zip(self._columns, cells)]  # noqa: B905  Python 3.9
+        return [self._cell(number, column, cell, problems) for column, cell in zip(self._columns, cells)]
 
     def _cell(self, number: int, column: Column, cell: Any, problems: list[dict[str, Any]]) -> Any:
         if cell is _ABSENT:
@@ -129,6 +130,11 @@ def is_missing(value: Any) -> bool:
     return type(value).__name__ in ("NAType", "NaTType")
 
 
+def _as_it_is(row: Sequence[Any]) -> Sequence[Any]:
+    """A picker of all cells."""
+    return row
+
+
 def _picker(keys: list[Any]) -> Callable[[Any], Sequence[Any]]:
     """A function that takes the values at some keys, in order; itemgetter alone returns a bare value for one key."""
     if not keys:
@@ -146,7 +152,7 @@ def _kinds(columns: Sequence[Column]) -> list[tuple[Callable[[Any], Sequence[Any
         types = _PLAIN_TYPES.get(column.type) or frozenset(type(value) for value in column.values)
         indexes.setdefault(types, []).append(index)
     if len(indexes) == 1:
-        return [(lambda row: row, types) for types in indexes]
+        return [(_as_it_is, types) for types in indexes]
     return [(_picker(places), types) for types, places in indexes.items()]
 
 

@@ -50,7 +50,7 @@ def read_example(example: Any, names: Sequence[str] | None = None) -> Table:
         if all(isinstance(row, dict) for row in example):
             return _from_objects(example)
         if all(isinstance(row, (list, tuple)) and len(row) == len(example[0]) for row in example) and example[0]:
-            return _table(names, [list(column) for column in zip(*example)], "arrays")  # noqa: B905  Python 3.9
+            return _table(names, [list(column) for column in zip(*example)], "arrays")
     raise SpecError("the example cannot be read as rows", given=example, allowed=_FORMS)
 
 
@@ -76,7 +76,7 @@ def _from_frame(frame: Any) -> Table:
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names):
         raise SpecError("two columns of the example have the same name", given=names)
-    dtypes = {name: str(dtype) for name, dtype in zip(names, list(frame.dtypes))}  # noqa: B905  Python 3.9
+    dtypes = {name: str(dtype) for name, dtype in zip(names, list(frame.dtypes))}
     cells = [frame[name].to_numpy().tolist() for name in frame.columns]
     return _table(names, cells, "frame", dtypes)
 
@@ -98,7 +98,7 @@ def _table(
 ) -> Table:
     if names is None or len(names) != len(cells):
         names = [f"x{index}" for index in range(len(cells))]
-    with_nan = tuple(name for name, column in zip(names, cells) if any(cell != cell for cell in column))  # noqa: B905, PLR0124  Python 3.9; NaN alone differs from itself
+    with_nan = tuple(name for name, column in zip(names, cells) if any(cell != cell for cell in column))  # noqa: PLR0124  Python 3.9; NaN alone differs from itself
     return Table(tuple(names), tuple(_plain(column) for column in cells), source, dtypes or {}, with_nan)
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlinfra.errors import Problem, SpecError, shorten
 
@@ -72,8 +72,7 @@ class Column:
         return f"{kind} (finite; integers up to 2^53)"
 
 
-@dataclass(frozen=True)
-class Checked:
+class Checked(NamedTuple):
     """Rows in schema order, and every cell that was refused as {row, column, value, allowed}.
 
     A row that was right as it stood is itself in `rows`. With problems, `rows` is of no use. `unsure`: a float

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from mlinfra.package.walk import File
 
+__all__ = ["changed_meanwhile", "sha256_of_each"]
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS root (id INTEGER PRIMARY KEY, place TEXT NOT NULL UNIQUE, used REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS file (

@@ -49,8 +49,9 @@ def find_places(variables: Mapping[str, str], platform: str, result: str | None,
     data = outputs / "output/data" if platform == "aws" else outputs / "data"
     default = data if platform == "aws" else outputs
     folder = Path(variables.get(RESULT) or result or default / ".mlinfra").absolute()
-    if rank:
-        folder /= f"node-{rank}"
+    own = f"node-{rank}"
+    if rank and folder.name != own:  # a platform that starts each machine by itself has said it already
+        folder /= own
     work.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     for name in _RESULTS:

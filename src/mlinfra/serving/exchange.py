@@ -26,16 +26,15 @@ _SLOW = 0.05  # seconds after which one rehearsal was enough
 class Exchange:
     """A request, what was understood of it, and its answer. `rows` and `predictions` serve capture."""
 
-    __slots__ = ("model", "predictions", "refusal", "request", "response", "rows", "seconds")
+    rows: Any = None
+    predictions: list[Any] | None = None
+    refusal: Refusal | None = None
+    response: Response
+    seconds = 0.0
 
     def __init__(self, request: Request, model: Model) -> None:
         self.request = request
         self.model = model
-        self.rows: Any = None
-        self.predictions: list[Any] | None = None
-        self.refusal: Refusal | None = None
-        self.response: Response
-        self.seconds = 0.0
 
     def run(self, answer: Callable[[Exchange], None]) -> Exchange:
         """Answer in a dialect. Never raises: what the model raises is a fault of the model, and its trace is logged."""

@@ -6,7 +6,6 @@ import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from importlib import metadata as distributions
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -184,6 +183,8 @@ def _v2_error(refusal: Refusal) -> dict[str, Any]:
 @cache
 def _installed(requirement: str) -> str | None:
     """The version at hand of a requirement's package, None where it is not installed."""
+    from importlib import metadata as distributions  # noqa: PLC0415  a tenth of the start, for a rare question
+
     name = requirement
     for mark in "=<>!~[; ":
         name = name.partition(mark)[0]

@@ -142,13 +142,10 @@ class Connection(asyncio.Protocol):
         """A header; after the head they are trailers, which nobody asked for."""
         if self._phase != _HEAD:
             return
-        headers = self._request.headers
         name = name.lower()
+        headers = self._request.headers
         if name in headers:
-            if name in _ONLY_ONCE:
-                message = f"more than one {name.decode('latin-1')} header"
-                self._fail(Refusal(400, "MalformedRequest", message, close=True))
-            value = b"%b, %b" % (headers[name], value)
+            value = self._joined(name, headers[name], value)
         headers[name] = value
 
     def on_headers_complete(self) -> None:
@@ -330,6 +327,13 @@ class Connection(asyncio.Protocol):
             self._fail(_head_too_large(self._head_limit))
         elif self._received > _OVERHEAD * self._request.size + self._head_limit:
             self._fail(Refusal(413, "BodyTooLarge", "more framing than body", close=True))
+
+    def _joined(self, name: bytes, first: bytes, second: bytes) -> bytes:
+        """The value of a header that came again."""
+        if name in _ONLY_ONCE:
+            message = f"more than one {name.decode('latin-1')} header"
+            self._fail(Refusal(400, "MalformedRequest", message, close=True))
+        return b"%b, %b" % (first, second)
 
     def _unusual(self, version: str) -> None:
         headers = self._request.headers

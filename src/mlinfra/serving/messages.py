@@ -20,19 +20,19 @@ BINARY = b"application/octet-stream"
 class Request:
     """One request, complete but for its connection's own matters. Header names are lower case."""
 
-    __slots__ = ("body", "headers", "id", "keep_alive", "method", "old", "refusal", "size", "started", "target")
+    # defaults of the class: one is made for every request, and most of them set few of these
+    method = b""
+    target = b""
+    body = b""
+    size = 0  # bytes of body that count against the server's memory
+    keep_alive = True
+    old = False  # HTTP/1.0
+    refusal: Response | None = None  # the answer, where the protocol layer already knows it
+    started = 0.0  # perf_counter seconds
+    id = b""
 
     def __init__(self) -> None:
-        self.method = b""
-        self.target = b""
         self.headers: dict[bytes, bytes] = {}
-        self.body = b""
-        self.size = 0  # bytes of body that count against the server's memory
-        self.keep_alive = True
-        self.old = False  # HTTP/1.0
-        self.refusal: Response | None = None  # the answer, where the protocol layer already knows it
-        self.started = 0.0  # perf_counter seconds
-        self.id = b""
 
 
 class Response:

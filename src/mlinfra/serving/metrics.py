@@ -25,6 +25,7 @@ _NAMED = {
 _STATUSES = tuple(status.value for status in HTTPStatus if status.value >= HTTPStatus.OK)
 _STATUS_AT = {status: index for index, status in enumerate(_STATUSES)}
 _NAMED_AT = {name: len(_STATUSES) + index for index, name in enumerate(_NAMED)}
+_ROWS_AT = _NAMED_AT["rows_total"]
 _BUCKETS_AT = len(_STATUSES) + len(_NAMED)
 _SUM_AT = _BUCKETS_AT + len(_BOUNDS) + 1
 _WIDTH = _SUM_AT + 1
@@ -56,7 +57,7 @@ class Metrics:
         mine[_STATUS_AT[status]] += 1
         mine[_BUCKETS_AT + bisect_left(_BOUNDS, seconds)] += 1
         mine[_SUM_AT] += seconds
-        mine[_NAMED_AT["rows_total"]] += rows
+        mine[_ROWS_AT] += rows
 
     def add(self, name: str, amount: float = 1) -> None:
         """Add to a counter."""

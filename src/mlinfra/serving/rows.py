@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.modelkit.schema import EXACT, Checked
@@ -17,15 +18,20 @@ class MatrixCheck:
     """Whether every cell of a float matrix is surely right by the schema.
 
     It never refuses: what is not surely right (missing cells, numbers beyond 2^53) goes to the exact check.
+    It brings numpy in with the first matrix that it sees, since a sealed model may serve without.
     """
 
     def __init__(self, lows: list[float], highs: list[float], whole: list[int]) -> None:
-        import numpy as np  # noqa: PLC0415  small requests are served without numpy where the model allows it
-
         self.width = len(lows)
-        self._lows = np.array(lows, dtype=np.float64)
-        self._highs = np.array(highs, dtype=np.float64)
+        self._bounds = lows, highs
         self._whole = whole
+
+    @cached_property
+    def _arrays(self) -> tuple[Any, Any]:
+        import numpy as np  # noqa: PLC0415  see the class
+
+        lows, highs = self._bounds
+        return np.array(lows, dtype=np.float64), np.array(highs, dtype=np.float64)
 
     @classmethod
     def of(cls, manifest: Manifest) -> MatrixCheck | None:
@@ -44,7 +50,8 @@ class MatrixCheck:
 
     def passes(self, matrix: Any) -> bool:
         """True where all is well. Comparisons with NaN are false, so a missing cell never passes."""
-        if not ((matrix >= self._lows) & (matrix <= self._highs)).all():
+        lows, highs = self._arrays
+        if not ((matrix >= lows) & (matrix <= highs)).all():
             return False
         whole = matrix[:, self._whole]
         return bool((whole == whole.round()).all())

@@ -13,6 +13,9 @@ from mlinfra.spec.notation import Notation
 from mlinfra.spec.problems import problem, spec_error
 from mlinfra.spec.words import findings_in
 
+# Not written out in the config, where pydantic's mypy plugin would see it: callers may give what a file may hold,
+# `command=["python"]`, `model="name@alias"`, and a constructor typed by the fields would refuse that.
+_STRICT: Final = True
 UNCHECKED: Final = object()  # the context of a validation that leaves the checks to its caller
 
 
@@ -32,7 +35,7 @@ class Model(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
-        strict=True,
+        strict=_STRICT,  # type: ignore[pydantic-config]  # the plugin cannot see through the name, as intended
         allow_inf_nan=False,
         defer_build=True,  # planning a job never builds the validators of an endpoint
         hide_input_in_errors=True,

@@ -146,7 +146,7 @@ class EndpointSpec(Spec):
     )
     scale: Scale = Field(default_factory=Scale, description="How many replicas each deployment has.")
     rollout: Rollout = Field(
-        default_factory=lambda: Rollout(strategy="all_at_once"),
+        default_factory=lambda: Rollout(strategy="all_at_once", bake=Duration(0), min_requests=0),
         description="How a new version takes over. Without it: all at once, as soon as it is ready.",
     )
     capture: Capture | None = Field(

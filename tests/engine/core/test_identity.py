@@ -37,5 +37,5 @@ def test_whatever_could_change_the_outcome_changes_the_id(change: dict[str, obje
 
 
 def test_the_order_of_a_schemas_columns_means_something():
-    one, other = ({"model": {"inputs": dict.fromkeys(names, {})}} for names in ("ab", "ba"))
+    one, other = ({"model": {"inputs": {name: {} for name in names}}} for names in ("ab", "ba"))
     assert replace(WORK, schemas=one).id != replace(WORK, schemas=other).id

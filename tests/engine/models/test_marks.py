@@ -10,7 +10,7 @@ from mlinfra.contract.capabilities import Capability, absent
 from mlinfra.engine.audit import history as log
 from mlinfra.engine.marks import alias, stage, unalias
 from mlinfra.engine.models import register
-from mlinfra.engine.versions import resolve
+from mlinfra.engine.versions import resolve, write_move
 from mlinfra.errors import CapabilityError, Conflict, KitFault, NotFound, Unavailable, UsageError
 
 
@@ -112,6 +112,16 @@ def test_an_alias_is_taken_away_and_taking_it_away_again_is_no_error(world, two)
     with pytest.raises(NotFound) as caught:
         resolve(session, "credit-risk@champion")
     assert "credit-risk:1" in caught.value.allowed
+
+
+def test_a_move_that_died_after_its_end_does_not_bring_an_alias_back(world, two):
+    session = two()
+    alias(session, "credit-risk:1", "champion")
+    write_move(session, resolve(session, "credit-risk:2"), "champion")
+    assert resolve(session, "credit-risk@champion").version == "1"
+    unalias(session, "credit-risk", "champion")
+    with pytest.raises(NotFound):
+        resolve(session, "credit-risk@champion")
 
 
 def test_somebody_else_at_work_is_waited_for(world, two, monkeypatch):

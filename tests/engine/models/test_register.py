@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -14,6 +15,7 @@ import pytest
 from mlinfra.contract.jobs import Artefact
 from mlinfra.engine import models
 from mlinfra.engine.audit import history as log
+from mlinfra.engine.listing import Entry, Listing
 from mlinfra.engine.models import download, register, register_from_store, show, verify
 from mlinfra.engine.versions import resolve
 from mlinfra.errors import CapabilityError, Conflict, IntegrityError, NotFound, SpecError, TemporaryError, UsageError
@@ -393,6 +395,24 @@ def test_a_swapped_package_at_a_versions_address_is_refused(world, package, tmp_
         with pytest.raises(IntegrityError):
             check()
     assert show(session, one.name).manifest is None
+    assert not (tmp_path / "back").exists()
+
+
+@pytest.mark.parametrize("forged", ["package", "file"])
+def test_a_listing_forged_to_fit_the_digest_does_not_hide_other_bytes(world, package, tmp_path, forged):
+    session = world.session()
+    version = register(session, "credit-risk", package("one"))
+    prefix = session.client.store().key(version.artefact.uri)
+    objects = world.place().objects
+    files = {"model.txt": b"tree\nwEights", MANIFEST_NAME: objects[f"{prefix}/{MANIFEST_NAME}"].content}
+    if forged == "package":
+        files = {path.name: path.read_bytes() for path in package("two", b"wEights").iterdir()}
+    for name, content in files.items():
+        objects[f"{prefix}/{name}"].content = content
+    entries = {name: Entry(hashlib.sha256(content).hexdigest(), len(content)) for name, content in files.items()}
+    objects[f"kit/complete/{prefix}.json"].content = Listing(version.digest, entries).dumps()
+    with pytest.raises(IntegrityError):
+        download(session, version.name, tmp_path / "back")
     assert not (tmp_path / "back").exists()
 
 

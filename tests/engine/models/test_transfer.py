@@ -134,6 +134,17 @@ def test_what_arrived_before_a_kill_is_not_sent_again(world, tmp_path, faults, k
     assert second.count("put") == 40 - arrived + 1  # and the listing
 
 
+@pytest.mark.parametrize("lists_tell", [True, False])
+def test_other_bytes_of_the_same_size_that_lie_there_are_replaced(world, folder, contents, tmp_path, lists_tell):
+    world.place().metadata_in_lists = lists_tell
+    session = world.session()
+    prefix = f"inputs/{tree_digest(folder).digest.removeprefix('sha256:')}"
+    session.client.store().put(f"{prefix}/a.csv", b"9,9\n", metadata={"sha256": "0" * 64})
+    session.client.store().put(f"{prefix}/run.sh", b"#!/bin/xx\n")
+    artefact = send(session, folder)
+    assert contents(download_tree(session, artefact, tmp_path / "back")) == contents(folder)
+
+
 def test_a_lost_answer_costs_one_more_sending_and_nothing_else(world, folder, faults, tmp_path, contents):
     lossy = faults()
     lossy.lose.append(lambda place, operation: operation == "put" and place.endswith("a.csv"))

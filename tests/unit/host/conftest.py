@@ -76,7 +76,7 @@ def root(tmp_path):
     """A folder for a host, below which nothing may be left running."""
     folder = tmp_path / "host"
     yield folder
-    left = [pid for pid in processes.table() if processes._work(pid).startswith(str(folder)) and processes.mark(pid)]
+    left = [pid for pid in processes.belonging(str(folder)) if processes.mark(pid)]
     processes.kill(left)
     until(lambda: not any(map(processes.mark, left)), "leftovers die")
 

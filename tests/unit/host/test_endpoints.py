@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mlinfra.errors import CapabilityError, Conflict, NotFound, SpecError, Unavailable
-from mlinfra.host import processes
+from mlinfra.host import endpointtable, processes
 from mlinfra.host.clock import stamp
 
 
@@ -409,10 +409,10 @@ def test_a_killed_gateway_is_replaced_at_its_address_by_whoever_looks(endpoint, 
     server = endpoint.ask()[1]["pid"]
     os.kill(before["gateway"]["pid"], signal.SIGKILL)
     endpoint.until(lambda: not processes.mark(server), "the server ends with its gateway")
-    endpoint.until(lambda: endpoint.describe()["gateway"]["alive"], "another gateway")
+    assert endpoint.describe()["state"] == "creating"
+    assert endpoint.deployment("a")["state"] == "creating"
     endpoint.deployment_in("a", "ready")
-    endpoint.until(lambda: endpoint.describe()["deployments"][0]["ready_replicas"] == 1)
-    assert endpoint.until(lambda: endpoint.ask()[0] == 200)
+    assert endpoint.ask()[0] == 200
     after = endpoint.describe()
     assert after["url"] == before["url"]
     assert after["restarts"] == 1
@@ -463,6 +463,16 @@ def test_time_runs_out_though_the_gateway_is_dead(endpoint):
     os.kill(endpoint.host._database.connection.execute("SELECT pid FROM endpoints").fetchone()["pid"], signal.SIGKILL)
     endpoint.until(lambda: endpoint.describe()["state"] == "expired")
     assert endpoint.describe()["restarts"] == 0
+
+
+def test_a_gateway_that_cannot_start_fails_the_endpoint(endpoint, monkeypatch):
+    monkeypatch.setattr(endpointtable, "_SPAWN_PATIENCE", 0.05)
+    monkeypatch.setattr(endpointtable, "module_environment", lambda: {"LD_LIBRARY_PATH": "", "PYTHONHOME": "/nowhere"})
+    endpoint.call("CreateEndpoint", {"endpoint": "e"})
+    failed = endpoint.until(lambda: (told := endpoint.describe())["state"] == "failed" and told)
+    assert failed["reason"].startswith("no gateway would start: ")
+    with pytest.raises(Unavailable):
+        endpoint.ask()
 
 
 def test_a_time_to_live_can_be_taken_away(endpoint):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from mlinfra.host.gateway import clients
 from mlinfra.host.gateway.clients import ClientConnection
-from mlinfra.host.gateway.messages import document
+from mlinfra.host.gateway.exchange import Exchange
+from mlinfra.host.gateway.messages import Request, document
+from mlinfra.host.gateway.pool import Pool
 from mlinfra.host.gateway.split import choices, sample, schedule
 from mlinfra.host.latency import bucket, quantile
 
@@ -154,3 +157,107 @@ def test_requests_ahead_of_their_turn_are_held_back(monkeypatch):
         return "all taken"
 
     assert at_a_door(flood, monkeypatch) == "held back"
+
+
+class Teller:
+    """A caller that remembers what it was told."""
+
+    def __init__(self):
+        self.received = b""
+        self.source = None
+        self.over = asyncio.Event()
+
+    def send(self, data):
+        self.received += data
+
+    def done(self, *, keep_alive):
+        self.kept = keep_alive
+        self.over.set()
+
+    def abort(self):
+        self.over.set()
+
+
+def asked(server, requests):
+    """Ask a model server through one pool, one request after the other: what the caller and the counts were told."""
+
+    async def serve(reader, writer):
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            await server(reader, writer)
+        writer.transport.abort()
+
+    async def run():
+        listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+        pool = Pool(listening.sockets[0].getsockname()[1])
+        told = []
+        for _ in range(requests):
+            request, caller, settled = Request(), Teller(), []
+            request.method, request.target = b"POST", b"/x"
+            exchange = Exchange(
+                caller, request, "main", 0.0, lambda _exchange, _name, status, to=settled: to.append(status)
+            )
+            exchange.pool = pool
+            pool.submit(exchange)
+            await asyncio.wait_for(caller.over.wait(), 10)
+            told.append((caller.received, settled))
+        pool.close()
+        listening.close()
+        await asyncio.sleep(0.1)
+        return told
+
+    return asyncio.run(run())
+
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+
+
+def test_a_connection_that_had_idled_too_long_costs_no_request():
+    connections = []
+
+    async def hangs_up_on_the_second(reader, writer):
+        connections.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await reader.readuntil(b"\r\n\r\n")
+
+    told = asked(hangs_up_on_the_second, 2)
+    assert [settled for _, settled in told] == [[200], [200]]
+    assert len(connections) == 2
+
+
+def test_a_request_that_a_fresh_connection_lost_is_not_sent_again():
+    seen = []
+
+    async def hangs_up(reader, _writer):
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+
+    ((received, settled),) = asked(hangs_up, 1)
+    assert received.startswith(b"HTTP/1.1 502 ")
+    assert settled == [502]
+    assert len(seen) == 1
+
+
+def test_an_announcement_is_not_the_answer():
+    async def announces(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" + OK)
+        await reader.read()
+
+    ((received, settled),) = asked(announces, 1)
+    assert settled == [200]
+    assert received.endswith(b"{}")
+    assert b"link" not in received
+
+
+def test_who_speaks_without_being_asked_is_hung_up_on():
+    async def babbles(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await asyncio.sleep(0.05)
+        writer.write(OK)
+        hung_up.append(await reader.read() == b"")
+
+    hung_up = []
+    told = asked(babbles, 1)
+    assert told[0][1] == [200]
+    assert hung_up == [True]

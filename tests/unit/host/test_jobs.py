@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mlinfra.errors import CapabilityError, Conflict, NotFound, SpecError, UsageError
-from mlinfra.host import Host, Image, processes
+from mlinfra.host import Host, Image, jobtable, processes
 from mlinfra.host.bodies import CreateJob
 
 
@@ -284,6 +284,62 @@ def test_a_lost_supervisor_is_a_fault_of_the_infrastructure_and_tried_again(rig,
     assert rig.log("spot") == ["try", "try"]
 
 
+def test_a_supervisor_told_to_end_takes_its_job_along_which_is_tried_again(rig, tmp_path, nothing_runs):
+    go_on = tmp_path / "go-on"
+    line = f'echo try; while [ ! -e "{go_on}" ]; do sleep 0.02; done'
+    rig.shell("shutdown", line, retries={"infrastructure": 1})
+    rig.said("shutdown", "try")
+    os.kill(rig.row("shutdown")["pid"], signal.SIGTERM)
+    rig.until(lambda: rig.log("shutdown") == ["try", "try"])
+    os.kill(rig.row("shutdown")["pid"], signal.SIGTERM)
+    job = rig.end("shutdown")
+    assert (job["state"], job["attempt"], job["failures"]["infrastructure"]) == ("failed", 2, 2)
+    assert "told to end" in job["reason"]
+    assert nothing_runs(rig.work("shutdown"))
+
+
+def test_a_supervisor_that_cannot_start_fails_the_job(rig, monkeypatch):
+    monkeypatch.setattr(jobtable, "_SPAWN_PATIENCE", 0.05)
+    monkeypatch.setattr(jobtable, "module_environment", lambda: {"PYTHONPATH": "/nowhere"})
+    rig.shell("doomed", "echo ran")
+    job = rig.end("doomed")
+    assert job["state"] == "failed"
+    assert "no supervisor would start" in job["reason"]
+    assert "mlinfra" in job["reason"]
+
+
+def test_what_a_job_leaves_becomes_objects(rig, tmp_path):
+    out = tmp_path / "out"
+    rig.shell(
+        "leaves",
+        f"mkdir -p {out}/model/deep; echo 1 > {out}/model/a; echo 2 > {out}/model/deep/b",
+        collect=[{"folder": f"{out}/model", "bucket": "artefacts", "prefix": "runs/1/model"}],
+    )
+    assert rig.end("leaves")["state"] == "succeeded"
+    store = rig.host.objects("artefacts")
+    assert [info.key for info in store.list("runs/").objects] == ["runs/1/model/a", "runs/1/model/deep/b"]
+    assert store.get("runs/1/model/deep/b") == b"2\n"
+
+
+def test_outputs_that_cannot_be_stored_fail_the_job(rig, tmp_path):
+    rig.host.objects("artefacts").put("runs", b"in the way")
+    rig.shell(
+        "blocked",
+        f"mkdir {tmp_path}/out; echo 1 > {tmp_path}/out/a",
+        collect=[{"folder": f"{tmp_path}/out", "bucket": "artefacts", "prefix": "runs/1"}],
+    )
+    job = rig.end("blocked")
+    assert job["state"] == "failed"
+    assert "outputs could not be stored" in job["reason"]
+
+
+@pytest.mark.parametrize("part", [{"bucket": "UP"}, {"prefix": "../up"}, {"prefix": ""}])
+def test_a_place_for_outputs_that_leads_astray_is_refused(rig, part):
+    collected = {"folder": "/tmp/x", "bucket": "artefacts", "prefix": "p", **part}  # noqa: S108  never written
+    with pytest.raises(UsageError):
+        rig.shell("astray", "true", collect=[collected])
+
+
 def test_jobs_beyond_the_slots_wait_in_order(root, rig):
     host = Host(root, slots=1)
     for number in range(4):
@@ -300,10 +356,7 @@ def test_few_supervisors_wait_however_long_the_queue(root, rig):
     for number in range(12):
         rig.shell(f"job-{number}", "exec sleep 600")
     rig.in_state("job-0", "running")
-    supervisors = [
-        pid for pid in processes.table() if processes._work(pid).startswith(str(root)) and _is_supervisor(pid)
-    ]
-    assert len(supervisors) <= 3
+    assert len([pid for pid in processes.belonging(str(root)) if _is_supervisor(pid)]) <= 3
     for number in reversed(range(12)):
         rig.call("StopJob", {"name": f"job-{number}"})
     assert {rig.end(f"job-{number}")["state"] for number in range(12)} == {"stopped"}

@@ -144,3 +144,24 @@ def test_a_folder_that_cannot_be_used_is_refused(tmp_path):
         Host(blocked)
     with pytest.raises(Denied):
         Host(blocked / "below")
+
+
+OPEN_AND_WRITE = """
+import sys
+from pathlib import Path
+from mlinfra.host import Host
+with Host(Path(sys.argv[1])) as host:
+    host.call("CreateModelVersion", {"model": "other", "digest": f"sha256:{int(sys.argv[2]):064x}", "artifact": {}})
+"""
+
+
+@pytest.mark.thorough
+def test_another_host_object_in_this_process_takes_no_locks_away(host):
+    """Closing any descriptor of a database drops every lock that its process holds on it, and then data is lost."""
+    for number in range(3):
+        host.call("CreateModelVersion", _version("m", number))
+        Host(host.root).close()
+        subprocess.run([sys.executable, "-c", OPEN_AND_WRITE, str(host.root), str(number)], check=True)
+    models = {model["model"]: model["versions"] for model in host.call("ListModels")["models"]}
+    assert models == {"m": 3, "other": 3}
+    assert host._database.connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"

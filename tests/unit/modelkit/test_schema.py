@@ -222,6 +222,17 @@ CELLS = st.one_of(
 )
 
 
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf, 2**60, -(2**60)])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_odd_number_is_found_wherever_it_stands(odd: float, place: int) -> None:
+    row: list[float] = [1.0, 2.0, 3.0]
+    row[place] = odd
+
+    assert [problem["column"] for problem in schema(a=NUMBER, b=NUMBER, c=NUMBER).check([row]).problems] == [
+        "abc"[place]
+    ]
+
+
 @given(st.lists(st.tuples(CELLS, CELLS, CELLS, CELLS), max_size=4))
 def test_the_quick_check_and_the_exact_one_agree(rows: list[tuple[Any, ...]]) -> None:
     mixed = schema(age=AGE, rate=NUMBER, home=HOME, known={"type": "boolean", "nullable": True})

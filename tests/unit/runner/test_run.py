@@ -358,6 +358,18 @@ def test_several_nodes_know_each_other_and_the_first_alone_has_outputs(job: Call
     assert (list(first["outputs"]), list(second["outputs"])) == (["report"], [])
 
 
+def test_a_result_folder_for_one_node_is_taken_as_it_is(job: Callable[..., Job], tmp_path: Path) -> None:
+    ready = job("", nodes=2)
+    ready.variables = {
+        "MASTER_ADDR": "127.0.0.1",
+        "RANK": "1",
+        "WORLD_SIZE": "2",
+        "MLINFRA_RESULT": str(tmp_path / "result/node-1"),
+    }
+    assert ready.run().result["status"] == "succeeded"
+    assert not (tmp_path / "result/node-1/node-1").exists()
+
+
 def test_a_single_node_is_not_told_that_it_is_one_of_several(job: Callable[..., Job]) -> None:
     seen = variables_seen(job(ENVIRONMENT))
     assert not {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "TF_CONFIG"} & set(seen)

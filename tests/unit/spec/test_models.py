@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from mlinfra.errors import SpecError
+from mlinfra.modelkit.schema import Schema
 from mlinfra.spec import (
     Duration,
     EndpointSpec,
@@ -196,9 +197,8 @@ def test_a_schema_keeps_the_order_of_its_columns_and_leaves_defaults_out():
 
 
 def test_a_declared_schema_is_one_that_model_packages_take():
-    schema = pytest.importorskip("mlinfra.modelkit.schema").Schema
     document = InputSchema(inputs={"age": {"type": "integer", "min": 18, "nullable": True}, "b": {"type": "boolean"}})
-    assert schema.from_document(document.as_document()).as_document() == document.as_document()
+    assert Schema.from_document(document.as_document()).as_document() == document.as_document()
 
 
 def test_what_will_be_regretted_is_warned_of():

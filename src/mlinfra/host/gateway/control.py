@@ -153,9 +153,13 @@ class Gateway:
         if fleet:
             await fleet.end()
         self._told.pop(name, None)
-        await self._on_disk(self._forget, name)
-        del self._ending[name]
-        self._say(f"deployment {name} has ended")
+        try:
+            await self._on_disk(self._forget, name)
+            self._say(f"deployment {name} has ended")
+        except MlinfraError as exc:  # tried again at the next look
+            self._say(str(exc))
+        finally:
+            del self._ending[name]
 
     def _forget(self, name: str) -> None:
         self._counts.forget(name)

@@ -95,10 +95,7 @@ class Fleet:
         backoff, starts = _FIRST_BACKOFF, 0
         while not leaving.is_set():
             began = time.monotonic()
-            server = Server(self._plan, python, self._folder / str(number), self._logs, source)
-            self._servers[number] = server
-            reason = await self._live(server, leaving)
-            await self._retire(number, server, self._drain_timeout if leaving.is_set() else 0.0)
+            reason = await self._one_life(number, source, python, leaving)
             if not reason:
                 return
             starts += 1
@@ -121,12 +118,20 @@ class Fleet:
         self._deadline = self._deadline or time.monotonic() + self._plan.start_timeout
         return python
 
-    async def _live(self, server: Server, leaving: asyncio.Event) -> str:
-        """Start a server and watch it. Returns why it must go, empty where it is to leave."""
+    async def _one_life(self, number: int, source: str, python: str, leaving: asyncio.Event) -> str:
+        """One server from its start to its end. Returns why it had to go, empty where it was to leave."""
+        server = Server(self._plan, python, self._folder / str(number), self._logs, source)
+        self._servers[number] = server
         try:
             await server.start()
+            return await self._live(server, leaving)
         except OSError as exc:
             return f"could not be started: {self._plan.argv[0]!r}: {exc.strerror}"
+        finally:
+            await self._retire(number, server, self._drain_timeout if leaving.is_set() else 0.0)
+
+    async def _live(self, server: Server, leaving: asyncio.Event) -> str:
+        """Watch a server that was started. Returns why it must go, empty where it is to leave."""
         problem = await self._get_ready(server, leaving)
         if problem or leaving.is_set():
             return problem

@@ -37,7 +37,8 @@ class Server:
         self._python = python
         self._folder = folder
         self._work = str(folder)
-        self._logs = LogWriter(log_folder, source)
+        self._log_folder = log_folder
+        self._logs: LogWriter | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._output: asyncio.Task[None] | None = None
 
@@ -48,6 +49,7 @@ class Server:
             OSError: it cannot be started.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._logs = LogWriter(self._log_folder, self.source)
         plan = self._plan
         argv = [self._python if part == PYTHON else part.replace(PORT, str(self.port)) for part in plan.argv]
         self._process = await asyncio.create_subprocess_exec(
@@ -60,7 +62,7 @@ class Server:
             start_new_session=True,
             preexec_fn=processes.die_with_parent,
         )
-        self._output = asyncio.get_running_loop().create_task(self._copy_output(self._process))
+        self._output = asyncio.get_running_loop().create_task(_copy_output(self._process, self._logs))
 
     async def is_healthy(self) -> bool:
         """Whether it answers 200 on its health route."""
@@ -95,7 +97,8 @@ class Server:
         if self._output:
             await asyncio.wait([self._output], timeout=_LAST_WORDS)
             self._output.cancel()
-        self._logs.close()
+        if self._logs:
+            self._logs.close()
 
     def _environment(self) -> dict[str, str]:
         plan = self._plan
@@ -110,7 +113,8 @@ class Server:
         inner = processes.descendants(pid) if self._plan.isolation.kind == BUBBLEWRAP and self._plan.mounts else []
         return inner[0] if inner else pid
 
-    async def _copy_output(self, process: asyncio.subprocess.Process) -> None:
-        if process.stdout:
-            while data := await process.stdout.read(_CHUNK):
-                self._logs.feed(data)
+
+async def _copy_output(process: asyncio.subprocess.Process, log: LogWriter) -> None:
+    if process.stdout:
+        while data := await process.stdout.read(_CHUNK):
+            log.feed(data)

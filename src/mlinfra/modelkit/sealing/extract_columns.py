@@ -56,7 +56,8 @@ def imputer(step: Any, columns: Columns) -> Columns:
     of_objects = step._fit_dtype.kind in "OUS"  # noqa: SLF001  decides whether cells are read as numbers
     if not (_is_nan(step.missing_values) or (step.missing_values is None and of_objects)):
         raise NotSealed(f"SimpleImputer has missing_values={step.missing_values!r}: NaN is sealed, and None for text")
-    statistics = step.statistics_.astype(step._fill_dtype)  # noqa: SLF001  the type in which they are filled in
+    filled_as = getattr(step, "_fill_dtype", step.statistics_.dtype)  # known since scikit-learn 1.8
+    statistics = step.statistics_.astype(filled_as)
     if any(_is_nan(value) for value in statistics.tolist()):
         raise NotSealed("SimpleImputer drops a column that had no value when it was fitted")
     fills = [plain(value) for value in statistics]

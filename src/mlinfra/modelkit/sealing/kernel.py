@@ -59,7 +59,7 @@ def walk_module() -> ModuleType:
 
 def _installed_elsewhere() -> ModuleType | None:
     """The module of an installed kit, for a kit that runs from a bundle, which carries nothing compiled."""
-    if not isinstance(__loader__, zipimporter):
+    if not isinstance(globals().get("__loader__"), zipimporter):
         return None
     spec = PathFinder.find_spec(_NAME, [f"{place}/mlinfra/modelkit/sealing" for place in sys.path])
     if spec is None or spec.loader is None:

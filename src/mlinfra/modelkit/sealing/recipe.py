@@ -195,7 +195,7 @@ def paired(first: Sequence[_A], second: Sequence[_B]) -> Iterator[tuple[_A, _B]]
     """The items of two sequences side by side; raises NotSealed where one is longer."""
     if len(first) != len(second):
         raise NotSealed(f"the estimator is at odds with itself: {len(first)} of one thing, {len(second)} of another")
-    return zip(first, second)  # noqa: B905  Python 3.9 has no strict zip
+    return zip(first, second)
 
 
 def plain(value: Any) -> Any:

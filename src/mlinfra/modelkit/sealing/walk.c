@@ -88,7 +88,7 @@ typedef struct {
     const uint32_t *roots, *bases, *sets;
     size_t n_slots, n_ops, n_known, n_features, n_cuts, n_nodes, n_trees, n_leaves, n_sets;
     size_t columns, outputs, width;
-    int form, flags, plain;
+    int form, flags;
     PyObject *tables, *labels; /* tuples */
 } Model;
 
@@ -231,6 +231,26 @@ ALWAYS_INLINE size_t rank(const double *cuts, size_t count, double value)
     return (size_t)(low - cuts) + (*low < value);
 }
 
+enum { RANKED = 8 };
+
+/* The ranks of many values, several searches at a time, since each step waits for the one before. */
+static void rank_all(const double *cuts, size_t count, const double *values, size_t rows, float *ranks)
+{
+    size_t r = 0;
+    for (; count && r + RANKED <= rows; r += RANKED) {
+        size_t low[RANKED] = {0};
+        for (size_t left = count; left > 1; left -= left / 2)
+            for (size_t lane = 0; lane < RANKED; lane++)
+                low[lane] += left / 2 & -(size_t)(cuts[low[lane] + left / 2 - 1] < values[r + lane]);
+        for (size_t lane = 0; lane < RANKED; lane++) {
+            double value = values[r + lane];
+            ranks[r + lane] = value != value ? NAN : (float)(low[lane] + (cuts[low[lane]] < value));
+        }
+    }
+    for (; r < rows; r++)
+        ranks[r] = values[r] != values[r] ? NAN : (float)rank(cuts, count, values[r]);
+}
+
 static int look_up(const Model *m, const Op *op, double *value)
 {
     if (*value != *value) {
@@ -243,124 +263,113 @@ static int look_up(const Model *m, const Op *op, double *value)
     return *value == REFUSE ? UNKNOWN : 0;
 }
 
-/* Applies one operation; returns the code of a refusal, 0 for none. A missing value passes through arithmetic. */
-static int apply(const Model *m, const Op *op, double *value)
+#define EACH for (size_t i = 0; i < count; i++)
+
+/* Applies one operation to values of one column; returns the code of a refusal among them, 0 for none.
+ * A missing value passes through arithmetic. */
+ALWAYS_INLINE int apply(const Model *m, const Op *op, double *v, size_t count)
 {
-    double v = *value;
+    const double a = op->a, b = op->b;
+    int code = 0;
     switch (op->code) {
-    case OP_FILL: *value = v != v ? op->a : v; return 0;
-    case OP_SUB: *value = v - op->a; return 0;
-    case OP_DIV: *value = v / op->a; return 0;
-    case OP_MUL: *value = v * op->a; return 0;
-    case OP_ADD: *value = v + op->a; return 0;
-    case OP_CLIP:
-        v = v <= op->a ? op->a : v;
-        *value = v >= op->b ? op->b : v;
+    case OP_FILL: EACH v[i] = v[i] != v[i] ? a : v[i]; return 0;
+    case OP_SUB: EACH v[i] = v[i] - a; return 0;
+    case OP_DIV: EACH v[i] = v[i] / a; return 0;
+    case OP_MUL: EACH v[i] = v[i] * a; return 0;
+    case OP_ADD: EACH v[i] = v[i] + a; return 0;
+    case OP_CLIP: EACH {
+            v[i] = v[i] <= a ? a : v[i];
+            v[i] = v[i] >= b ? b : v[i];
+        }
         return 0;
-    case OP_NOT_INFINITE: return v == INFINITY || v == -INFINITY ? INFINITE : 0;
-    case OP_EQUAL: *value = v == op->a ? 1.0 : 0.0; return 0;
-    case OP_REPLACE: *value = v == op->a ? op->b : v; return 0;
-    default: return look_up(m, op, value);
+    case OP_NOT_INFINITE: EACH code |= fabs(v[i]) == INFINITY; return code ? INFINITE : 0;
+    case OP_EQUAL: EACH v[i] = v[i] == a ? 1.0 : 0.0; return 0;
+    case OP_REPLACE: EACH v[i] = v[i] == a ? b : v[i]; return 0;
+    default: EACH {
+            int found = look_up(m, op, &v[i]);
+            code = found ? found : code;
+        }
+        return code;
     }
 }
 
-/* The value as trees compare it. */
-static float narrowed(const Model *m, const Feature *feature, double value)
+/* Whether the model takes these values, given as they are and as its trees compare them. */
+ALWAYS_INLINE int guard(const Model *m, int kind, const double *values, const float *narrow, size_t count)
 {
-    if (feature->kind != KIND_RANK)
-        return (float)value;
-    return value != value ? NAN : (float)rank(m->cuts + feature->cut_first, feature->cut_count, value);
+    int missing = 0, infinite = 0, large = 0;
+    if (m->flags & REFUSE_MISSING)
+        EACH missing |= values[i] != values[i];
+    if (m->flags & REFUSE_INFINITE) {
+        EACH infinite |= fabs(values[i]) == INFINITY;
+        if (kind == KIND_FLOAT)
+            EACH large |= fabsf(narrow[i]) == INFINITY;
+    }
+    return missing ? MISSING : infinite ? INFINITE : large ? TOO_LARGE : 0;
 }
 
-static int guard(const Model *m, const Feature *feature, double value, float narrow)
+enum { COLUMN = 256 };
+
+/* One feature of at most COLUMN rows, from slots to `wide` or `narrow`, whichever the model uses; both lie row by row. */
+ALWAYS_INLINE int compute_feature(const Model *m, size_t f, const double *slots, size_t count, double *wide, float *narrow)
 {
-    if (value != value)
-        return m->flags & REFUSE_MISSING ? MISSING : 0;
-    if (!(m->flags & REFUSE_INFINITE))
-        return 0;
-    if (value == INFINITY || value == -INFINITY)
-        return INFINITE;
-    return feature->kind == KIND_FLOAT && (narrow == INFINITY || narrow == -INFINITY) ? TOO_LARGE : 0;
+    double values[COLUMN];
+    float casts[COLUMN];
+    const Feature *feature = &m->features[f];
+    int code = 0;
+    EACH values[i] = slots[i * m->n_slots + feature->slot];
+    for (uint32_t o = 0; o < feature->op_count && !code; o++)
+        code = apply(m, m->ops + feature->op_first + o, values, count);
+    if (feature->kind == KIND_RANK)
+        rank_all(m->cuts + feature->cut_first, feature->cut_count, values, count, casts);
+    else if (feature->kind == KIND_FLOAT)
+        EACH casts[i] = (float)values[i];
+    if (!code)
+        code = guard(m, (int)feature->kind, values, casts, count);
+    if (wide)
+        EACH wide[i * m->n_features + f] = values[i];
+    else
+        EACH narrow[i * m->n_features + f] = casts[i];
+    return code;
 }
 
-/* One row of slots to one row of features, into `wide` or `narrow`, whichever the model uses. Returns 1 to stop. */
+/* One row of slots to one row of features. Returns 1 to stop. */
 static int compute_row(const Model *m, const double *slots, double *wide, float *narrow, Refusal *refusal, uint8_t *flags)
 {
     for (size_t f = 0; f < m->n_features; f++) {
-        const Feature *feature = &m->features[f];
-        const Op *op = m->ops + feature->op_first, *end = op + feature->op_count;
-        double value = slots[feature->slot];
-        int code = 0;
-        while (op < end && !code)
-            code = apply(m, op++, &value);
-        float cast = narrowed(m, feature, value);
-        if (!code)
-            code = guard(m, feature, value, cast);
-        if (code && refuse(refusal, flags, m->slots[feature->slot].column, code))
+        int code = compute_feature(m, f, slots, 1, wide, narrow);
+        if (code && refuse(refusal, flags, m->slots[m->features[f].slot].column, code))
             return 1;
-        if (wide)
-            wide[f] = value;
-        else
-            narrow[f] = cast;
     }
     return 0;
 }
 
-enum { RANKED = 8 };
-
-/* The ranks of one column of many rows, several searches at a time, since each step waits for the one before. */
-static void rank_column(const double *cuts, size_t count, const double *values, size_t rows, size_t stride, float *ranks)
+static int compute_rows(const Model *m, const double *slots, size_t rows, double *wide, float *narrow, Refusal *refusal)
 {
-    size_t r = 0;
-    for (; count && r + RANKED <= rows; r += RANKED) {
-        size_t low[RANKED] = {0};
-        for (size_t left = count; left > 1; left -= left / 2)
-            for (size_t lane = 0; lane < RANKED; lane++)
-                low[lane] += left / 2 & -(size_t)(cuts[low[lane] + left / 2 - 1] < values[(r + lane) * stride]);
-        for (size_t lane = 0; lane < RANKED; lane++) {
-            double value = values[(r + lane) * stride];
-            ranks[(r + lane) * stride] = value != value ? NAN : (float)(low[lane] + (cuts[low[lane]] < value));
-        }
-    }
-    for (; r < rows; r++) {
-        double value = values[r * stride];
-        ranks[r * stride] = value != value ? NAN : (float)rank(cuts, count, value);
-    }
-}
-
-/* The same for many rows of a model whose features are its columns, cast or ranked and nothing else. */
-static int compute_plain(const Model *m, const double *slots, size_t rows, float *narrow, Refusal *refusal)
-{
-    size_t width = m->n_features;
-    for (size_t f = 0; f < width; f++) {
-        const Feature *feature = &m->features[f];
-        if (feature->kind == KIND_RANK && !(m->flags & (REFUSE_MISSING | REFUSE_INFINITE))) {
-            rank_column(m->cuts + feature->cut_first, feature->cut_count, slots + f, rows, width, narrow + f);
-            continue;
-        }
-        for (size_t r = 0; r < rows; r++) {
-            double value = slots[r * width + f];
-            float cast = narrowed(m, feature, value);
-            int code = guard(m, feature, value, cast);
-            if (code) {
-                refusal->row = r;
-                return refuse(refusal, NULL, f, code);
-            }
-            narrow[r * width + f] = cast;
-        }
-    }
-    return 0;
-}
-
-static int compute(const Model *m, const double *slots, size_t rows, double *wide, float *narrow, Refusal *refusal)
-{
-    if (m->plain && narrow && rows > 1)
-        return compute_plain(m, slots, rows, narrow, refusal);
     for (size_t r = 0; r < rows; r++) {
         size_t at = r * m->n_features;
         refusal->row = r;
         if (compute_row(m, slots + r * m->n_slots, wide ? wide + at : NULL, narrow ? narrow + at : NULL, refusal, NULL))
             return 1;
+    }
+    return 0;
+}
+
+static int compute_column(const Model *m, size_t f, const double *slots, size_t count, double *wide, float *narrow)
+{
+    return compute_feature(m, f, slots, count, wide, narrow);
+}
+
+/* Many rows: column by column, which is several times quicker; row by row again where one is refused, to name it. */
+static int compute(const Model *m, const double *slots, size_t rows, double *wide, float *narrow, Refusal *refusal)
+{
+    if (rows == 1)
+        return compute_rows(m, slots, rows, wide, narrow, refusal);
+    for (size_t from = 0; from < rows; from += COLUMN) {
+        size_t count = rows - from < COLUMN ? rows - from : COLUMN, at = from * m->n_features;
+        const double *part = slots + from * m->n_slots;
+        for (size_t f = 0; f < m->n_features; f++)
+            if (compute_column(m, f, part, count, wide ? wide + at : NULL, narrow ? narrow + at : NULL))
+                return compute_rows(m, slots, rows, wide, narrow, refusal);
     }
     return 0;
 }
@@ -1124,16 +1133,6 @@ static const char *bind_arrays(Model *m)
     return NULL;
 }
 
-static int is_plain(const Model *m)
-{
-    if (m->form != FORM_NUMBERS || m->n_features != m->n_slots)
-        return 0;
-    for (size_t f = 0; f < m->n_features; f++)
-        if (m->features[f].slot != f || m->features[f].op_count)
-            return 0;
-    return 1;
-}
-
 static int check_tuples(const Model *m)
 {
     if (!PyTuple_Check(m->tables) || !PyTuple_Check(m->labels))
@@ -1178,7 +1177,6 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *keyword
         Py_DECREF(m);
         return NULL;
     }
-    m->plain = is_plain(m);
     return (PyObject *)m;
 }
 

@@ -1,0 +1,1 @@
+from mlinfra_local.client import *  # noqa: F403  the same under another name

@@ -1,0 +1,1 @@
+from mlinfra_local.observe import *  # noqa: F403  the same under another name

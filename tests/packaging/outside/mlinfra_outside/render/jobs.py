@@ -1,0 +1,1 @@
+from mlinfra_local.render.jobs import *  # noqa: F403  the same under another name
