@@ -177,11 +177,11 @@ def _record(session: Session, version: VersionObservation, decision: Approval, n
         patiently(session, lambda: records.write(session, key, document, if_absent=True))
     except Conflict:  # only this call would choose the key: an earlier try whose answer was lost
         session.say(f"{version.name}: the decision had been written already")
-    _say_so(session, version, decision, key)
+    _log(session, version, decision, key)
     return _decision(key, document)
 
 
-def _say_so(session: Session, version: VersionObservation, decision: Approval, key: str) -> None:
+def _log(session: Session, version: VersionObservation, decision: Approval, key: str) -> None:
     verb = "approve" if decision is Approval.APPROVED else "reject"
     try:
         audit.record(session, verb, f"model/{version.name}", record=key, digest=version.digest)

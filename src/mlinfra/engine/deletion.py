@@ -19,7 +19,7 @@ from mlinfra.errors import Conflict, NotFound
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from mlinfra.contract.endpoints import EndpointObservation
+    from mlinfra.contract.endpoints import DeploymentObservation, EndpointObservation
     from mlinfra.contract.models import VersionObservation
     from mlinfra.contract.requests import Document, Request
     from mlinfra.engine.references import Reference
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 def delete(
     session: Session, reference: str, *, endpoints: Iterable[EndpointObservation] = (), force: bool = False
 ) -> str:
-    """Delete a version, and its bytes where no other version holds the same; returns its name. Safe to repeat.
+    """Delete a version, and its bytes where no other version holds the same; returns its name.
 
-    `endpoints` are those of the environment. Decisions, evaluations and the log stay: they are history.
+    May be killed and run again, which then does the rest. `endpoints` are those of the environment. Decisions, evaluations and the log stay: they are history.
 
     Raises:
         NotFound: there is no such version.
@@ -55,7 +55,7 @@ def delete(
 def delete_model(
     session: Session, model: str, *, endpoints: Iterable[EndpointObservation] = (), force: bool = False
 ) -> list[str]:
-    """Delete a model with all its versions; returns their names. Safe to repeat.
+    """Delete a model with all its versions; returns their names. May be killed and run again.
 
     Raises:
         NotFound: there is no such model.
@@ -87,8 +87,7 @@ def refuse_in_use(found: Sequence[VersionObservation], endpoints: Iterable[Endpo
         for endpoint in endpoints
         for deployment in endpoint.deployments
         for version in found
-        if (deployment.model, deployment.version) == (version.model, version.version)
-        or (deployment.digest and deployment.digest == version.digest)
+        if _serves(deployment, version)
     ]
     if uses:
         raise Conflict(
@@ -96,6 +95,13 @@ def refuse_in_use(found: Sequence[VersionObservation], endpoints: Iterable[Endpo
             given="; ".join(uses),
             todo="take the alias away and the deployment down first, or add --force",
         )
+
+
+def _serves(deployment: DeploymentObservation, version: VersionObservation) -> bool:
+    """By name and version, or by digest where the platform does not tell the model."""
+    if deployment.model:
+        return (deployment.model, deployment.version) == (version.model, version.version)
+    return bool(version.digest) and deployment.digest == version.digest
 
 
 def _delete(session: Session, version: VersionObservation) -> None:
@@ -135,8 +141,12 @@ def _left_undone(session: Session, wanted: Reference) -> Document | None:
 
 def _undone(session: Session, model: str) -> list[Document]:
     keys = patiently(session, lambda: records.names(session, f"kit/deletions/{model}/"))
-    found = (patiently(session, lambda key=key: records.read(session, key)) for key in keys)  # type: ignore[misc]
-    return [record.document for record in found if record]
+    return [note for note in (_note(session, key) for key in keys) if note is not None]
+
+
+def _note(session: Session, key: str) -> Document | None:
+    record = patiently(session, lambda: records.read(session, key))
+    return record.document if record else None
 
 
 def _key(model: str, version: str) -> str:

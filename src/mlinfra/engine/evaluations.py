@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,7 @@ TIMEOUT = 600.0  # seconds for a model to answer all rows
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One set of measures. `details` hold what they were computed from, and how."""
+    """One set of measures. `details` hold what they were computed from, and how; `document` is the whole record."""
 
     key: str
     digest: str
@@ -45,6 +45,7 @@ class Evaluation:
     who: str
     metrics: dict[str, float]
     details: Document
+    document: Document = field(repr=False)
 
 
 def evaluate(
@@ -129,11 +130,7 @@ def evaluations(session: Session, version: VersionObservation) -> list[Evaluatio
 
 def carry(source: Session, version: VersionObservation, target: Session) -> int:
     """Copy the evaluations of a version's bytes to another environment; returns how many were new there."""
-    new = 0
-    for each in evaluations(source, version):
-        record = patiently(source, lambda key=each.key: records.read(source, key))  # type: ignore[misc]
-        new += _write(target, each.key, record.document) if record else 0
-    return new
+    return sum(_write(target, each.key, each.document) for each in evaluations(source, version))
 
 
 def _keep(
@@ -198,6 +195,7 @@ def _evaluation(key: str, document: Document) -> Evaluation:
             who=document["who"],
             metrics=dict(document["metrics"]),
             details=document["details"],
+            document=document,
         )
     except (KeyError, TypeError, ValueError) as exc:
         raise IntegrityError("an evaluation in the store is not readable", given=key) from exc

@@ -1,4 +1,4 @@
-"""The verbs on models: register, show, verify, download, history. Nothing of a model is ever loaded here."""
+"""The verbs on models: register, show, verify, download. Nothing of a model is ever loaded here."""
 
 from __future__ import annotations
 
@@ -174,7 +174,6 @@ def verify(session: Session, reference: str) -> VersionObservation:
         IntegrityError: a byte differs, or a file is gone. What this machine sends next replaces it.
     """
     version = resolve(session, reference)
-
     try:
         items = package_of(session, version).items()
 

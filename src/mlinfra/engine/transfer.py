@@ -20,8 +20,8 @@ from mlinfra.engine.parallel import each
 from mlinfra.engine.patience import patiently
 from mlinfra.errors import IntegrityError, MlinfraError, NotFound, SpecError
 from mlinfra.modelkit.manifest import digest_file
+from mlinfra.package import tree_digest
 from mlinfra.package.statcache import changed_meanwhile, sha256_of_each
-from mlinfra.package.tree import fold, fold_files
 from mlinfra.package.walk import walk
 
 if TYPE_CHECKING:
@@ -245,8 +245,9 @@ def _local_items(session: Session, folder: Path, digest: str) -> list[Item]:
     files = walk(folder)
     if not files:
         raise SpecError("the folder holds no file", given=str(folder), todo="check the path")
-    hashes = sha256_of_each(files, os.path.realpath(folder), session.folders.cache)
-    if fold_files(files, hashes) != digest:
+    cache = session.folders.cache
+    hashes = sha256_of_each(files, os.path.realpath(folder), cache)
+    if tree_digest(folder, cache).digest != digest:
         raise changed_meanwhile(str(folder))
     entries = (Entry(sha256.hex(), file.size, file.executable) for file, sha256 in zip(files, hashes, strict=True))
     return [local_item(file, entry) for file, entry in zip(files, entries, strict=True)]
@@ -305,11 +306,9 @@ def _files_at(
 
 
 def _verify_whole(folder: Path, artefact: Artefact, listing: Listing | None) -> None:
-    """Compare what came without a listing with the digest of the whole; modes do not survive in a store."""
+    """Compare what came without a listing with the digest of the whole."""
     if listing is not None or not artefact.digest or not artefact.is_folder:
         return
-    files = walk(folder)
-    hashes = sha256_of_each(files, str(folder), None)
-    plain = fold((file.path, False, sha256) for file, sha256 in zip(files, hashes, strict=True))
-    if plain != artefact.digest:
-        raise IntegrityError("these are not the bytes that were written", given=plain, allowed=artefact.digest)
+    found = tree_digest(folder).digest
+    if found != artefact.digest:
+        raise IntegrityError("these are not the bytes that were written", given=found, allowed=artefact.digest)

@@ -95,7 +95,6 @@ class EndpointTable:
                 return False
             own = os.getpid()
             self.set(connection, name, pid=own, process=processes.mark(own))
-            self._begin_again(connection, row)
         return True
 
     def snapshot(self, name: str) -> tuple[sqlite3.Row, list[sqlite3.Row]] | None:

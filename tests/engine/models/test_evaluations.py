@@ -68,8 +68,6 @@ def test_an_evaluation_belongs_to_the_bytes_whatever_their_name(world, package):
         {"metrics": [0.8]},
         {"metrics": {"auc": "0.8"}},
         {"metrics": {"auc": True}},
-        {"metrics": {"auc": math.nan}},
-        {"metrics": {"auc": math.inf}},
         {"metrics": {"auc": 0.8}, "plot": {1, 2}},
         {"metrics": {"auc": 0.8}, "deep": math.nan},
         {"metrics": {"auc": 0.8}, "table": "x" * 1_100_000},
@@ -81,6 +79,14 @@ def test_what_are_no_measures_is_refused_and_nothing_is_kept(world, package, doc
     with pytest.raises(UsageError):
         attach(session, "credit-risk:1", document)
     assert evaluations(session, version) == []
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_metric_that_is_not_finite_is_refused_by_name(world, package, value):
+    session = world.session()
+    register(session, "credit-risk", package())
+    with pytest.raises(UsageError, match="metric auc is no finite number"):
+        attach(session, "credit-risk:1", {"metrics": {"auc": value}})
 
 
 def test_measures_of_another_model_are_refused(world, package):

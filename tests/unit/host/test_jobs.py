@@ -228,12 +228,14 @@ def test_a_job_submitted_by_a_job_outlives_it(rig):
 from pathlib import Path
 from mlinfra.host import Host
 with Host(Path({str(rig.host.root)!r})) as host:
-    host.call("CreateJob", {{"name": "inner", "argv": ["/bin/sh", "-c", "sleep 0.7; echo done"]}})
+    host.call("CreateJob", {{"name": "inner", "argv": ["/bin/sh", "-c", "echo ready; sleep 1; echo done"]}})
+    while not host.call("GetJobLogs", {{"name": "inner"}})["lines"]:
+        pass
 """
     rig.python("outer", code)
     assert rig.end("outer")["state"] == "succeeded", rig.log("outer")
     assert rig.end("inner")["state"] == "succeeded"
-    assert rig.log("inner") == ["done"]
+    assert rig.log("inner") == ["ready", "done"]
 
 
 def test_several_nodes_find_each_other(rig):
@@ -262,7 +264,7 @@ def test_failures_of_the_users_are_tried_again(rig, tmp_path):
 
 
 def test_a_dead_supervisor_is_noticed_and_nothing_of_its_job_goes_on(rig, nothing_runs):
-    rig.shell("orphan", "echo ready; exec sleep 600")
+    rig.shell("orphan", "setsid sleep 600 & echo ready; exec sleep 600")
     rig.said("orphan", "ready")
     os.kill(rig.row("orphan")["pid"], signal.SIGKILL)
     job = rig.end("orphan")

@@ -6,13 +6,15 @@ A loose list is wrong without any error, so whatever is not named here keeps its
 from __future__ import annotations
 
 import sys
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlinfra.modelkit.sealing.recipe import NotSealed
 
-# Versions whose every kind went through the tests here with 0 differing bits.
-VERSIONS = {"scikit-learn": ("1.9.1",)}
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# By module: versions whose every kind went through the tests here with 0 differing bits.
+VERSIONS = {"sklearn": ("1.9.1", "1.8.0"), "lightgbm": ("4.7.0",), "xgboost": ("3.2.0",)}
 
 _ONE_JOB = (
     "with several threads its trees are added in any order, so it has no single answer; set n_jobs=1 and save again"
@@ -62,6 +64,10 @@ MODELS = {
         "extract_boosting:hist_gradient_boosting",
         (Need("loss", ("squared_error", "absolute_error", "quantile", "poisson", "gamma")),),
     ),
+    "lightgbm.sklearn.LGBMClassifier": Rule("extract_lightgbm:boosting"),
+    "lightgbm.sklearn.LGBMRegressor": Rule("extract_lightgbm:boosting"),
+    "xgboost.sklearn.XGBClassifier": Rule("extract_xgboost:boosting"),
+    "xgboost.sklearn.XGBRegressor": Rule("extract_xgboost:boosting"),
     "sklearn.linear_model._logistic.LogisticRegression": Rule("extract_linear:logistic"),
     "sklearn.linear_model._base.LinearRegression": Rule("extract_linear:regression"),
     "sklearn.linear_model._ridge.Ridge": Rule("extract_linear:regression"),
@@ -109,13 +115,14 @@ def rule_for(value: object, rules: dict[str, Rule]) -> Rule:
     return rule
 
 
-def check_version(library: str) -> str:
-    """The installed version of a library, if it is one that was tested; raises NotSealed."""
-    try:
-        installed = version(library)
-    except PackageNotFoundError as exc:
-        raise NotSealed(f"{library} is not installed") from exc
-    if installed not in VERSIONS[library]:
-        tested = ", ".join(VERSIONS[library])
-        raise NotSealed(f"{library} {installed} is not among the versions tested ({tested})")
-    return installed
+def checked_versions(parts: Iterable[object]) -> tuple[tuple[str, str], ...]:
+    """The libraries that some objects are of, with their versions; raises NotSealed for one that was not tested."""
+    found = {}
+    for name in sorted({type(part).__module__.split(".")[0] for part in parts}):
+        if name in VERSIONS:
+            installed = str(getattr(sys.modules[name], "__version__", "of an unknown version"))
+            if installed not in VERSIONS[name]:
+                tested = ", ".join(VERSIONS[name])
+                raise NotSealed(f"{name} {installed} is not among the versions tested ({tested})")
+            found[name] = installed
+    return tuple(found.items())

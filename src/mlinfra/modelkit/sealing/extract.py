@@ -6,7 +6,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.modelkit.sealing.allow import MODELS, STEPS, check_version, name_of, rule_for
+from mlinfra.modelkit.sealing.allow import MODELS, STEPS, checked_versions, name_of, rule_for
 from mlinfra.modelkit.sealing.recipe import Columns, Core, Feature, NotSealed, Recipe
 
 if TYPE_CHECKING:
@@ -19,15 +19,15 @@ _METHODS = ("predict", "predict_proba")
 
 def extract(estimator: Any, method: str) -> Recipe:
     """The recipe of a fitted estimator for one method; raises NotSealed where anything about it is not known."""
-    check_version("scikit-learn")
     _check_method(estimator, method)
-    _check_settings()
     steps, model = split(estimator)
+    libraries = checked_versions([estimator, *steps, model])
+    _check_settings()
     columns = Columns(tuple(Feature(index) for index in range(int(estimator.n_features_in_))))
     for step in steps:
         columns = transformed(step, columns)
     build = function_of(rule_for(model, MODELS).extract)
-    recipe = _recipe(build(model, method, columns), estimator, method, steps)
+    recipe = replace(_recipe(build(model, method, columns), estimator, method, steps), libraries=libraries)
     _check_kinds(recipe)
     return recipe
 

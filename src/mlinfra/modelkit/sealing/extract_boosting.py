@@ -29,7 +29,7 @@ def hist_gradient_boosting(estimator: Any, method: str, columns: Columns) -> Cor
     model = TreeModel(_gather(estimator), start, categorical=categorical, ranked=True)
     kind = f"hist-gradient-boosting-{'classifier' if labels else 'regressor'}"
     if not labels and estimator.loss in _THROUGH_EXP:
-        return Core(kind, features, model, Answer("exp"))
+        return Core(kind, features, model, Answer("numpy_exp"))
     return Core(kind, features, model, boosted_answer(labels, method, "F", at_zero=False))
 
 

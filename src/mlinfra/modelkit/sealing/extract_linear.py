@@ -27,7 +27,7 @@ def logistic(estimator: Any, method: str, columns: Columns) -> Core:
     if method == "predict":
         answer = Answer("labels", labels)
     else:
-        answer = Answer("pairs" if expected == 1 else "softmax", labels)
+        answer = Answer("pairs" if expected == 1 else "numpy_softmax", labels)
     return Core("logistic-regression", columns.features(), _model(estimator, columns), answer)
 
 

@@ -58,7 +58,7 @@ def boosted_answer(labels: tuple[Any, ...], method: str, order: str, *, at_zero:
         return Answer("values")
     if method == "predict":
         return Answer("labels_from_zero" if at_zero else "labels", labels)
-    return Answer("pairs", labels) if len(labels) == _BINARY else Answer("softmax", labels, order)
+    return Answer("pairs", labels) if len(labels) == _BINARY else Answer("numpy_softmax", labels, order)
 
 
 def gather(trees: list[Any], width: int, scale: float | None = None) -> Trees:

@@ -51,9 +51,26 @@ NODE: list[tuple[str, str]] = [("threshold", "<u4"), ("route", "<u4")]  # the th
 OPS = ("fill", "sub", "div", "mul", "add", "clip", "not_infinite", "equal", "replace", "lookup")
 KINDS = ("double", "float", "rank")
 FORMS = ("numbers", "cells")
-FLAGS = {"refuse_missing": 1, "refuse_infinite": 2, "divide": 4, "scalar_only": 8}
-FINISHES = ("values", "labels", "labels_from_zero", "pairs", "rows")  # done by the walk
-NUMPY_FINISHES = ("softmax", "exp")  # done by numpy, whose exp has bits of its own
+FLAGS = {"refuse_missing": 1, "refuse_infinite": 2, "divide": 4, "scalar_only": 8, "float_sums": 16}
+
+# How scores become predictions; done by the walk, with the C library's exp. A pair is the probabilities of two classes.
+FINISHES = (
+    "values",
+    "labels",
+    "labels_from_zero",
+    "pairs",
+    "rows",
+    "pair_labels",
+    "softmax",
+    "softmax_labels",
+    "float_pairs",
+    "float_pair_labels",
+    "float_softmax",
+    "float_softmax_labels",
+)
+NUMPY_FINISHES = ("numpy_softmax", "numpy_exp")  # done by numpy, whose exp has bits of its own
+SINGLE_SCORE = ("values", "pairs", "pair_labels", "float_pairs", "float_pair_labels", "numpy_exp")
+EXACT = ("values", "labels", "labels_from_zero", "rows")  # need no exp at all
 
 NUMBER, UNREAD = -1, -2  # in place of a table: a slot that holds a number, and one that no feature reads
 REFUSE = -1  # in place of a code: the estimator would raise

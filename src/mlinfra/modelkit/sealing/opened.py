@@ -135,7 +135,7 @@ def _check_digest(file: Any, path: Path, expected: str) -> None:
 def _runner(program: Program, kernel: Kernel) -> Callable[[Any], list[Any]]:
     """What answers for this program; decided once."""
     if program.finish not in layout.FINISHES:
-        end = _exp if program.finish == "exp" else partial(_softmax, order=program.order)
+        end = _exp if program.finish == "numpy_exp" else partial(_softmax, order=program.order)
         scores = _product(program, kernel) if program.matrix else _scores(program, kernel)
         return lambda rows: end(scores(rows))
     finish = layout.FINISHES.index(program.finish)

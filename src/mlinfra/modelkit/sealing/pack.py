@@ -158,5 +158,6 @@ def _flags(model: TreeModel | LinearModel) -> int:
     if isinstance(model, LinearModel):
         names = ["refuse_missing", "refuse_infinite"]
     else:
-        names = [name for name in ("refuse_missing", "refuse_infinite", "divide") if getattr(model, name)]
+        options = ("refuse_missing", "refuse_infinite", "divide", "float_sums")
+        names = [name for name in options if getattr(model, name)]
     return sum(layout.FLAGS[name] for name in names)

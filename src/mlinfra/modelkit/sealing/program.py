@@ -178,9 +178,9 @@ def _check_ending(header: dict[str, Any], arrays: Mapping[str, Any]) -> None:
     if len(sources) != 1 or (sources == ["weights"]) != (header["matrix"] is not None):
         raise _broken("it has no model, or several")
     finish, outputs, labels = header["finish"], header["outputs"], len(header["labels"])
-    if finish in ("values", "pairs", "exp") and outputs != 1:
+    if finish in layout.SINGLE_SCORE and outputs != 1:
         raise _broken("its ending takes one score a row")
-    if finish.startswith("labels") and labels != (2 if outputs == 1 else outputs):
+    if "labels" in finish and labels != (2 if outputs == 1 else outputs):
         raise _broken("it has another number of labels than of scores")
 
 

@@ -117,6 +117,7 @@ class TreeModel:
     divide: bool = False  # by the number of trees
     refuse_missing: bool = False
     refuse_infinite: bool = False
+    float_sums: bool = False  # added in float32
 
     @property
     def outputs(self) -> int:
@@ -168,6 +169,7 @@ class Recipe:
     model: TreeModel | LinearModel
     answer: Answer
     names: tuple[str, ...] = ()  # of the columns, where the estimator was fitted with names
+    libraries: tuple[tuple[str, str], ...] = ()  # those whose code answered in the proof, with their versions
     by_name: bool = False  # the estimator picks its columns by name, so it must be asked with a data frame
 
     @property

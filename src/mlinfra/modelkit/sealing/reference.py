@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlinfra.modelkit.sealing import layout
 from mlinfra.modelkit.sealing.lazy import Lazy
+from mlinfra.modelkit.sealing.links import LINKS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,18 +62,15 @@ class NumpyKernel:
 
     def finish(self, scores: Any, finish: int) -> list[Any]:
         """Predictions from scores."""
-        table = np.frombuffer(scores).reshape(-1, self._program.outputs)
+        rows: list[list[float]] = np.frombuffer(scores).reshape(-1, self._program.outputs).tolist()
         name = layout.FINISHES[finish]
+        link = LINKS.get(name.replace("_labels", "s" if "pair" in name else ""), list)
+        values = [link(row) for row in rows]
         if name == "values":
-            return list(table[:, 0].tolist())
-        if name == "rows":
-            return list(table.tolist())
-        if name == "pairs":
-            return [[1.0 - p, p] for p in map(_logistic, table[:, 0].tolist())]
-        chosen = np.argmax(table, axis=1)
-        if self._program.outputs == 1:
-            chosen = table[:, 0] >= 0 if name == "labels_from_zero" else table[:, 0] > 0
-        return [self._program.labels[int(index)] for index in chosen]
+            return [row[0] for row in values]
+        if "labels" not in name:
+            return list(values)
+        return [self._program.labels[_chosen(row, name)] for row in values]
 
     def refusals(self, rows: Any) -> list[tuple[int, int, int]]:
         """Every refused cell."""
@@ -160,7 +158,8 @@ class NumpyKernel:
     def _walk(self, features: Floats) -> Floats:
         """Leaf after leaf, in the order of the trees."""
         outputs, width = self._program.outputs, self._program.width
-        scores = np.tile(self._start, (len(features), 1))
+        in_float32 = bool(self._program.flags & layout.FLAGS["float_sums"])
+        scores = np.tile(self._start, (len(features), 1)).astype(np.float32 if in_float32 else np.float64)
         narrow = features.astype(np.float32)
         for t, root in enumerate(self._roots.tolist()):
             leaves = self._leaves[int(self._bases[t]) + self._descend(narrow, root)]
@@ -168,7 +167,8 @@ class NumpyKernel:
                 scores += leaves
             else:
                 scores[:, t % outputs] += leaves[:, 0]
-        return scores / len(self._roots) if self._program.flags & layout.FLAGS["divide"] else scores
+        sums: Floats = scores.astype(np.float64)
+        return sums / len(self._roots) if self._program.flags & layout.FLAGS["divide"] else sums
 
     def _descend(self, x: Array, root: int) -> Any:
         at = np.full(len(x), root)
@@ -230,15 +230,13 @@ def _number(cell: Any) -> tuple[float, int]:
         return 0.0, _TOO_LARGE
 
 
-def _logistic(score: float) -> float:
-    """The C library's exp, as scipy's expit has it; numpy's own differs in the last bit."""
-    try:
-        return 1.0 / (1.0 + math.exp(-score))
-    except OverflowError:
-        return 0.0
-
-
 def _note(found: dict[tuple[int, int], int], refused: _Refused, column: int) -> None:
     for code, rows in refused:
         for row in np.flatnonzero(rows).tolist():
             found.setdefault((row, column), code)
+
+
+def _chosen(values: list[float], name: str) -> int:
+    if len(values) == 1:
+        return int(values[0] >= 0 if name == "labels_from_zero" else values[0] > 0)
+    return int(np.argmax(values))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.errors import CapabilityError
-from mlinfra.modelkit.sealing.allow import check_version
+from mlinfra.modelkit.sealing import layout
 from mlinfra.modelkit.sealing.extract import extract, split
 from mlinfra.modelkit.sealing.frames import estimator_input, example_rows
 from mlinfra.modelkit.sealing.kernel import open_kernel, open_numpy_kernel, walk_module
@@ -89,7 +89,7 @@ def _prove(original: Original, recipe: Recipe, data: bytes, examples: Sequence[l
         "needs": ["numpy"] if program.needs_numpy else [],
         "arithmetic": _arithmetic(program),
         "joinable": sealed.joinable,
-        "library": f"scikit-learn {check_version('scikit-learn')}",
+        "libraries": dict(recipe.libraries),
         "proof": {**proof.as_document(), "walk": walk},
         "sha256": hashlib.sha256(data).hexdigest(),
         "size": len(data),
@@ -110,7 +110,7 @@ def _arithmetic(program: Program) -> str:
         return "blas"
     if program.needs_numpy:
         return "simd"
-    return "libm" if program.finish == "pairs" else "exact"
+    return "exact" if program.finish in layout.EXACT else "libm"
 
 
 def _with_layout(original: Original, recipe: Recipe, examples: Sequence[list[Any]]) -> Recipe:

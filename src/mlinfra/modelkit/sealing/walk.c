@@ -59,8 +59,9 @@ enum { REFUSE = -1, NUMBER = -1, UNREAD = -2 };
 enum { OP_FILL, OP_SUB, OP_DIV, OP_MUL, OP_ADD, OP_CLIP, OP_NOT_INFINITE, OP_EQUAL, OP_REPLACE, OP_LOOKUP, OP_COUNT };
 enum { KIND_DOUBLE, KIND_FLOAT, KIND_RANK, KIND_COUNT };
 enum { FORM_NUMBERS, FORM_CELLS };
-enum { REFUSE_MISSING = 1, REFUSE_INFINITE = 2, DIVIDE = 4, SCALAR_ONLY = 8 };
-enum { FINISH_VALUES, FINISH_LABELS, FINISH_LABELS_FROM_ZERO, FINISH_PAIRS, FINISH_ROWS };
+enum { REFUSE_MISSING = 1, REFUSE_INFINITE = 2, DIVIDE = 4, SCALAR_ONLY = 8, FLOAT_SUMS = 16 };
+enum { LINK_NONE, LINK_LOGISTIC, LINK_SOFTMAX, LINK_FLOAT_LOGISTIC, LINK_FLOAT_SOFTMAX };
+enum { END_VALUES, END_ROWS, END_LABELS, END_LABELS_FROM_ZERO };
 enum { NOT_A_NUMBER = 1, MISSING, INFINITE, TOO_LARGE, UNKNOWN, WRONG_LENGTH };
 
 #define DISTANCE(node) ((node).route & 0xfffffu)
@@ -392,10 +393,15 @@ ALWAYS_INLINE uint32_t goes_right(Node node, float value, const uint32_t *all_se
     return (uint32_t)(value > node.threshold) | ((uint32_t)(value != value) & (node.route >> 31));
 }
 
-ALWAYS_INLINE void add_leaf(double *scores, const double *leaf, size_t width)
+/* `flags` may ask for sums in float32: the sum of two of them in float64, rounded, is their float32 sum. */
+ALWAYS_INLINE void add_leaf(double *scores, const double *leaf, size_t width, int flags)
 {
-    for (size_t k = 0; k < width; k++)
-        scores[k] += leaf[k];
+    if (flags & FLOAT_SUMS)
+        for (size_t k = 0; k < width; k++)
+            scores[k] = (float)(scores[k] + leaf[k]);
+    else
+        for (size_t k = 0; k < width; k++)
+            scores[k] += leaf[k];
 }
 
 /* One tree over many rows. `scores` points at the tree's output in the first row. */
@@ -416,7 +422,7 @@ ALWAYS_INLINE void walk_rows(
         } while (moving);
         for (size_t lane = 0; lane < LANES; lane++) {
             uint32_t leaf = float_bits(tree[at[lane]].threshold) & PAYLOAD;
-            add_leaf(scores + (r + lane) * m->outputs, leaves + leaf * m->width, m->width);
+            add_leaf(scores + (r + lane) * m->outputs, leaves + leaf * m->width, m->width, m->flags);
         }
     }
     for (; r < rows; r++) {
@@ -426,7 +432,7 @@ ALWAYS_INLINE void walk_rows(
             at += DISTANCE(node) + goes_right(node, x[r * width + FEATURE(node)], m->sets, sets);
             node = tree[at];
         }
-        add_leaf(scores + r * m->outputs, leaves + (float_bits(node.threshold) & PAYLOAD) * m->width, m->width);
+        add_leaf(scores + r * m->outputs, leaves + (float_bits(node.threshold) & PAYLOAD) * m->width, m->width, m->flags);
     }
 }
 
@@ -453,7 +459,7 @@ ALWAYS_INLINE void walk_one(const Model *m, const float *x, double *scores, size
         } while (moving);
         for (size_t lane = 0; lane < LANES; lane++) {
             size_t leaf = (size_t)m->bases[t + lane] + (float_bits(m->nodes[at[lane]].threshold) & PAYLOAD);
-            add_leaf(scores + output_of(m, t + lane), m->leaves + leaf * m->width, m->width);
+            add_leaf(scores + output_of(m, t + lane), m->leaves + leaf * m->width, m->width, m->flags);
         }
     }
     for (; t < m->n_trees; t++) {
@@ -464,7 +470,7 @@ ALWAYS_INLINE void walk_one(const Model *m, const float *x, double *scores, size
             node = m->nodes[at];
         }
         size_t leaf = (size_t)m->bases[t] + (float_bits(node.threshold) & PAYLOAD);
-        add_leaf(scores + output_of(m, t), m->leaves + leaf * m->width, m->width);
+        add_leaf(scores + output_of(m, t), m->leaves + leaf * m->width, m->width, m->flags);
     }
 }
 
@@ -526,7 +532,7 @@ __attribute__((target("avx2"))) static size_t walk_rows_avx2(
             uint32_t leaf[WIDE];
             leaves_avx2(tree, at[s], leaf);
             for (size_t l = 0; l < WIDE; l++)
-                add_leaf(scores + (r + s * WIDE + l) * m->outputs, leaves + leaf[l] * m->width, m->width);
+                add_leaf(scores + (r + s * WIDE + l) * m->outputs, leaves + leaf[l] * m->width, m->width, m->flags);
         }
     }
     return r;
@@ -549,7 +555,7 @@ __attribute__((target("avx2"))) static size_t walk_one_avx2(const Model *m, cons
             leaves_avx2(m->nodes, at[s], leaf);
             for (size_t l = 0; l < WIDE; l++) {
                 size_t tree = t + s * WIDE + l;
-                add_leaf(scores + output_of(m, tree), m->leaves + ((size_t)m->bases[tree] + leaf[l]) * m->width, m->width);
+                add_leaf(scores + output_of(m, tree), m->leaves + ((size_t)m->bases[tree] + leaf[l]) * m->width, m->width, m->flags);
             }
         }
     }
@@ -930,19 +936,87 @@ static PyObject *new_row(const double *values, size_t count)
     return row;
 }
 
+/* How scores become predictions, by the number under which layout.FINISHES names it. */
+static const struct {
+    uint8_t link, end;
+} FINISHES[] = {
+    {LINK_NONE, END_VALUES},          {LINK_NONE, END_LABELS},         {LINK_NONE, END_LABELS_FROM_ZERO},
+    {LINK_LOGISTIC, END_ROWS},        {LINK_NONE, END_ROWS},           {LINK_LOGISTIC, END_LABELS},
+    {LINK_SOFTMAX, END_ROWS},         {LINK_SOFTMAX, END_LABELS},      {LINK_FLOAT_LOGISTIC, END_ROWS},
+    {LINK_FLOAT_LOGISTIC, END_LABELS}, {LINK_FLOAT_SOFTMAX, END_ROWS}, {LINK_FLOAT_SOFTMAX, END_LABELS},
+};
+
+/* Probabilities of two classes, as scipy and LightGBM compute them. */
+static void logistic(double score, double *pair)
+{
+    pair[1] = 1.0 / (1.0 + exp(-score));
+    pair[0] = 1.0 - pair[1];
+}
+
+/* The same in float32, as XGBoost computes it. */
+static void float_logistic(double score, double *pair)
+{
+    float x = (float)-score, second;
+    x = x < 88.7f ? x : 88.7f;
+    second = 1.0f / (expf(x) + 1.0f + 1e-16f);
+    pair[1] = second;
+    pair[0] = 1.0f - second;
+}
+
+/* LightGBM's softmax: the C library's exp, added from the left. scikit-learn's is numpy's and is not done here. */
+static void softmax(const double *scores, size_t count, double *out)
+{
+    double most = scores[0], sum = 0;
+    for (size_t k = 1; k < count; k++)
+        most = scores[k] > most ? scores[k] : most;
+    for (size_t k = 0; k < count; k++) {
+        out[k] = exp(scores[k] - most);
+        sum += out[k];
+    }
+    for (size_t k = 0; k < count; k++)
+        out[k] /= sum;
+}
+
+/* XGBoost's softmax: float32, but for the sum. */
+static void float_softmax(const double *scores, size_t count, double *out)
+{
+    float most = (float)scores[0];
+    double sum = 0;
+    for (size_t k = 1; k < count; k++)
+        most = fmaxf((float)scores[k], most);
+    for (size_t k = 0; k < count; k++) {
+        out[k] = expf((float)scores[k] - most);
+        sum += out[k];
+    }
+    for (size_t k = 0; k < count; k++)
+        out[k] = (float)out[k] / (float)sum;
+}
+
+/* Scores through their link into `out`; returns how many values that makes. */
+static size_t linked(const double *scores, size_t count, int link, double *out)
+{
+    switch (link) {
+    case LINK_LOGISTIC: logistic(scores[0], out); return 2;
+    case LINK_FLOAT_LOGISTIC: float_logistic(scores[0], out); return 2;
+    case LINK_SOFTMAX: softmax(scores, count, out); return count;
+    case LINK_FLOAT_SOFTMAX: float_softmax(scores, count, out); return count;
+    default: memcpy(out, scores, count * sizeof *out); return count;
+    }
+}
+
 static PyObject *new_prediction(const Model *m, const double *scores, int finish)
 {
-    if (finish == FINISH_VALUES)
-        return PyFloat_FromDouble(scores[0]);
-    if (finish == FINISH_ROWS)
-        return new_row(scores, m->outputs);
-    if (finish == FINISH_PAIRS) {
-        double second = 1.0 / (1.0 + exp(-scores[0])), pair[2] = {1.0 - second, second};
-        return new_row(pair, 2);
-    }
-    size_t label = m->outputs > 1                      ? argmax(scores, m->outputs)
-                   : finish == FINISH_LABELS_FROM_ZERO ? scores[0] >= 0
-                                                       : scores[0] > 0;
+    double values[MOST_OUTPUTS];
+    size_t count = linked(scores, m->outputs, FINISHES[finish].link, values), label;
+    int end = FINISHES[finish].end;
+    if (end == END_VALUES)
+        return PyFloat_FromDouble(values[0]);
+    if (end == END_ROWS)
+        return new_row(values, count);
+    if (count > 1)
+        label = argmax(values, count);
+    else
+        label = end == END_LABELS_FROM_ZERO ? values[0] >= 0 : values[0] > 0;
     PyObject *chosen = PyTuple_GetItem(m->labels, (Py_ssize_t)label);
     Py_XINCREF(chosen);
     return chosen;
@@ -961,10 +1035,14 @@ static PyObject *new_predictions(const Model *m, const double *scores, size_t co
 
 static int check_finish(const Model *m, int finish)
 {
-    size_t labels = (size_t)PyTuple_Size(m->labels);
-    int chooses = finish == FINISH_LABELS || finish == FINISH_LABELS_FROM_ZERO;
-    int fits = finish == FINISH_ROWS || ((finish == FINISH_VALUES || finish == FINISH_PAIRS) && m->outputs == 1) ||
-               (chooses && labels == (m->outputs == 1 ? 2 : m->outputs));
+    int fits = finish >= 0 && (size_t)finish < sizeof FINISHES / sizeof *FINISHES;
+    if (fits) {
+        int link = FINISHES[finish].link, end = FINISHES[finish].end;
+        int single = link == LINK_LOGISTIC || link == LINK_FLOAT_LOGISTIC || end == END_VALUES;
+        int chooses = end == END_LABELS || end == END_LABELS_FROM_ZERO;
+        size_t labels = (size_t)PyTuple_Size(m->labels);
+        fits = (!single || m->outputs == 1) && (!chooses || labels == (m->outputs == 1 ? 2 : m->outputs));
+    }
     if (!fits)
         PyErr_SetString(PyExc_ValueError, "this model cannot finish its scores in that way");
     return fits ? 0 : -1;
