@@ -75,6 +75,19 @@ class LocalClient:
             "platform local has no vendor's SDK", given=f"{kind} {native_id}", todo="use the kit's own record of it"
         )
 
+    def examine(self) -> list[Document]:
+        """What `env doctor` shows of this platform: endpoints without a gateway, which nobody would notice."""
+        with _translated():
+            endpoints = self._host.call("ListEndpoints", {"page_size": 1000})["endpoints"]
+        dead = [each["endpoint"] for each in endpoints if not each["gateway"]["alive"] and each["state"] == "ready"]
+        told = {
+            "detail": f"no gateway runs for {', '.join(dead)}",
+            "fix": "`mlinfra endpoint show NAME` starts it again",
+        }
+        return [
+            {"name": "gateways", "verdict": "failed" if dead else "ok", **(told if dead else {"detail": "all run"})}
+        ]
+
     def close(self) -> None:
         """Close the host's databases."""
         self._host.close()

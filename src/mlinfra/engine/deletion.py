@@ -31,7 +31,8 @@ def delete(
 ) -> str:
     """Delete a version, and its bytes where no other version holds the same; returns its name.
 
-    May be killed and run again, which then does the rest. `endpoints` are those of the environment. Decisions, evaluations and the log stay: they are history.
+    May be killed and run again, which then does the rest. `endpoints` are those of the environment. Decisions,
+    evaluations and the log stay: they are history.
 
     Raises:
         NotFound: there is no such version.

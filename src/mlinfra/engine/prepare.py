@@ -13,6 +13,7 @@ from mlinfra.contract.capabilities import needed_by_job, require
 from mlinfra.engine.identity import Work
 from mlinfra.errors import SpecError
 from mlinfra.package import Bundle, Lock, build_bundle, fetch_code, lock, tree_digest
+from mlinfra.spec import check_surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,9 +96,11 @@ def prepare(
 
     Raises:
         CapabilityError: the platform cannot do it.
-        SpecError: a file is missing, requirements do not resolve, an override is wrong.
+        SpecError: a path leads out of the project or to nothing, requirements do not resolve, an override is wrong.
     """
     spec = spec.for_environment(environment.name, environment.platform)
+    inside = base.resolve().is_relative_to(folders.root.resolve())
+    check_surroundings(spec, base, folders.root if inside else None)
     require(environment.platform, adapter.capabilities, needed_by_job(spec))
     adapter.config.check_overrides(spec.overrides.get(environment.platform, {}), environment)
     code = (base / spec.code) if isinstance(spec.code, str) else fetch_code(spec.code.git, spec.code.ref, folders.cache)

@@ -136,8 +136,6 @@ def _one_openmp_thread() -> Iterator[None]:
 
 def differences(expected: Any, found: list[Any]) -> int:
     """In how many rows an estimator's array and a list of predictions differ: shape, types, every bit."""
-    if expected.dtype.kind == "f" and expected.dtype != np.float64:
-        return len(expected)
     listed = expected.tolist()
     if len(listed) != len(found):
         return max(len(listed), len(found))

@@ -164,9 +164,9 @@ class NumpyKernel:
         for t, root in enumerate(self._roots.tolist()):
             leaves = self._leaves[int(self._bases[t]) + self._descend(narrow, root)]
             if width == outputs:
-                scores += leaves
+                scores = scores + leaves.astype(scores.dtype)
             else:
-                scores[:, t % outputs] += leaves[:, 0]
+                scores[:, t % outputs] = scores[:, t % outputs] + leaves[:, 0].astype(scores.dtype)
         sums: Floats = scores.astype(np.float64)
         return sums / len(self._roots) if self._program.flags & layout.FLAGS["divide"] else sums
 
