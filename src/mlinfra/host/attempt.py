@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+STOPPED = "stopped on request"
 _READ_BYTES = 1 << 16
 _MEMORY_PERIOD = 0.25  # seconds between two looks at the memory; what comes and goes between them is not seen
 _DRAIN_SECONDS = 1.0  # how long output is read after the last process has ended
@@ -149,11 +150,12 @@ class Attempt:
     def _start(self) -> None:
         for command in self.commands:
             try:
+                writer = LogWriter(self.logs, command.source)
                 process = _popen(command)
             except OSError as exc:
                 self._give_up(Outcome(End.NOT_STARTED, None, f"could not start {command.argv[0]!r}: {exc.strerror}"))
                 return
-            member = _Member(command, process, LogWriter(self.logs, command.source))
+            member = _Member(command, process, writer)
             self._members.append(member)
             self._selector.register(_output(process), selectors.EVENT_READ, member)
 
@@ -197,7 +199,7 @@ class Attempt:
         now = time.monotonic()
         if self._cause is None:
             if self.stop_wanted():
-                self._give_up(Outcome(End.STOPPED, None, "stopped on request"))
+                self._give_up(Outcome(End.STOPPED, None, STOPPED))
             elif self.limits.deadline is not None and now >= self.limits.deadline:
                 self._give_up(Outcome(End.TIMED_OUT, None, "the time limit was reached"))
             elif self.limits.memory is not None and now >= self._next_look:

@@ -57,7 +57,6 @@ class Page(Body):
     """What every list takes."""
 
     tags: Tags = {}
-    states: list[str] = []
     updated_after: Moment | None = None
     page_size: int = Field(100, ge=1, le=LARGEST_PAGE)
     page_token: str | None = None
@@ -107,7 +106,14 @@ class JobName(Body):
 
 
 class CreateJob(JobName):
-    """A job. `{python}` as an element of a command stands for the interpreter; so it does before a bundle."""
+    """A job. Times are in seconds, `memory` in bytes.
+
+    `{python}` as an element of a command stands for the interpreter, which runs the bundle where there is one.
+    `max_runtime` counts from the first attempt's start over all attempts. `memory` is for all nodes together, and
+    looked at four times a second. `cpu` is a hint to numeric libraries. `before` and `after` are commands of the
+    caller's own around the job's, outside its container paths, in every attempt and once at the end. With `per_node`
+    each node has environment and mounts of its own beside the common ones.
+    """
 
     argv: list[Text] = []
     bundle: AbsolutePath | None = None
@@ -140,6 +146,10 @@ class CreateJob(JobName):
 
 class ListJobs(Page):
     """A page of jobs, newest first."""
+
+    states: list[
+        Literal["queued", "starting", "running", "stopping", "succeeded", "failed", "stopped", "timed_out"]
+    ] = []
 
 
 class GetJobLogs(Logs, JobName):
@@ -241,7 +251,9 @@ class CreateEndpoint(EndpointName):
 
 
 class ListEndpoints(Page):
-    """A page of endpoints, newest first."""
+    """A page of endpoints, newest first. Those that are `updating` are listed as ready."""
+
+    states: list[Literal["creating", "ready", "failed", "deleting", "expired"]] = []
 
 
 class UpdateEndpoint(EndpointName):

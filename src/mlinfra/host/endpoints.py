@@ -253,17 +253,17 @@ class Endpoints:
         headers = {"content-type": body.content_type, **body.headers}
         headers |= {"accept": body.accept} if body.accept else {}
         headers |= {"mlinfra-deployment": body.deployment} if body.deployment else {}
-        connection_ = http.client.HTTPConnection(LOOPBACK, row["port"], timeout=settings["timeout"] + _MARGIN)
+        gateway = http.client.HTTPConnection(LOOPBACK, row["port"], timeout=settings["timeout"] + _MARGIN)
         try:
-            connection_.request("POST", body.route or settings["route"], base64.b64decode(body.body), headers)
-            reply = connection_.getresponse()
+            gateway.request("POST", body.route or settings["route"], base64.b64decode(body.body), headers)
+            reply = gateway.getresponse()
             content = reply.read()
         except (OSError, http.client.HTTPException) as exc:
             raise Unavailable(
                 "the endpoint's gateway does not answer", given=f"{body.endpoint}, {row['state']}: {exc}"
             ) from exc
         finally:
-            connection_.close()
+            gateway.close()
         return {
             "status": reply.status,
             "body": base64.b64encode(content).decode(),

@@ -96,7 +96,7 @@ class Jobs:
             row = self._table.find(connection, body.name)
             if row["state"] == JobState.QUEUED:
                 self._table.move(connection, row, JobState.STOPPED, reason="stopped before it started")
-            elif row["state"] in BUSY:
+            elif row["state"] in BUSY and not row["stop_requested"]:
                 self._table.move(connection, row, JobState.STOPPING, stop_requested=1)
         if row["state"] in BUSY and processes.is_alive(row["pid"], row["process"]):
             processes.kill([row["pid"]], signal.SIGTERM)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.host import schema
 from mlinfra.host.clock import seconds, stamp
-from mlinfra.host.database import Database
+from mlinfra.host.database import translated
 from mlinfra.host.latency import quantile
 
 if TYPE_CHECKING:
@@ -37,15 +38,15 @@ def read(path: Path, deployment: str, since: str) -> dict[str, Any]:
     }
 
 
-def _stored(path: Path, deployment: str, first: int) -> tuple[int, list[Any]]:
-    database = Database(path, schema.METRICS, schema.VERSION)
-    try:
-        with database.read() as connection:
-            progress = connection.execute("SELECT complete_until FROM progress").fetchone()
-            until = int(progress["complete_until"]) if progress else 0
-            rows = connection.execute(
-                "SELECT * FROM seconds WHERE deployment = ? AND second >= ? AND second < ?", (deployment, first, until)
-            ).fetchall()
-            return until, rows
-    finally:
-        database.close()
+def _stored(path: Path, deployment: str, first: int) -> tuple[int, list[sqlite3.Row]]:
+    """The end of the newest complete second, and the deployment's rows until then. Never makes the file."""
+    with translated(path), closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
+        connection.row_factory = sqlite3.Row
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            return 0, []  # the gateway is about to make its tables
+        progress = connection.execute("SELECT complete_until FROM progress").fetchone()
+        until = int(progress["complete_until"]) if progress else 0
+        rows = connection.execute(
+            "SELECT * FROM seconds WHERE deployment = ? AND second >= ? AND second < ?", (deployment, first, until)
+        ).fetchall()
+        return until, rows

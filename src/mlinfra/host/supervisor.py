@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mlinfra.contract.states import JobState
 from mlinfra.errors import MlinfraError, TemporaryError
 from mlinfra.host import isolation, logs, processes, schema
-from mlinfra.host.attempt import Attempt, Command, End, Limits, Outcome, Signals
+from mlinfra.host.attempt import STOPPED, Attempt, Command, End, Limits, Outcome, Signals
 from mlinfra.host.commands import module, module_environment, with_python_first
 from mlinfra.host.database import Database
 from mlinfra.host.jobtable import JobTable
@@ -57,7 +57,6 @@ class Supervisor:
             return
         processes.adopt_orphans()
         if self._wait_for_turn():
-            self._prepare_folders(plan)
             outcome = self._attempts(plan)
             if outcome.end is End.STOPPED and not self._table.row(self._name)["stop_requested"]:
                 sys.stderr.write("the supervisor was told to end, as when the machine goes down\n")
@@ -86,13 +85,21 @@ class Supervisor:
             retry = outcome.end in {End.EXITED, End.OUT_OF_MEMORY} and not outcome.succeeded
             if not retry or failures >= plan.user_retries:
                 return outcome
+            if self._signals.told_to_stop:
+                return replace(outcome, end=End.STOPPED, reason=STOPPED)
             failures += 1
             self._say(f"attempt failed ({self._reason(plan, outcome)}); trying again")
             attempt = self._table.row(self._name)["attempt"] + 1
             self._table.tell(self._name, JobState.STARTING, "trying again", attempt=attempt, user_failures=failures)
 
     def _attempt(self, plan: JobPlan) -> Outcome:
-        Path(plan.failure_file).unlink(missing_ok=True)
+        try:
+            return self._try(plan)
+        except OSError as exc:  # no room for its folders, or no right to them
+            return Outcome(End.NOT_STARTED, None, f"the job could not be prepared: {exc}")
+
+    def _try(self, plan: JobPlan) -> Outcome:
+        self._prepare_folders(plan)
         for command in self._steps(plan):
             outcome = self._watch([command], plan)
             if not outcome.succeeded:
@@ -113,8 +120,8 @@ class Supervisor:
         stop_wanted: Callable[[], bool] | None = None,
     ) -> Outcome:
         limits = Limits(self._deadline, memory, plan.stop_grace)
-        logs = self._layout.job_logs(self._name)
-        return Attempt(commands, limits, logs, self._work, self._signals, stop_wanted or self._told_to_stop).run()
+        folder = self._layout.job_logs(self._name)
+        return Attempt(commands, limits, folder, self._work, self._signals, stop_wanted or self._told_to_stop).run()
 
     def _told_to_stop(self) -> bool:
         return self._signals.told_to_stop
@@ -160,6 +167,7 @@ class Supervisor:
     def _prepare_folders(self, plan: JobPlan) -> None:
         for folder in filter(None, (plan.working_folder, plan.result_folder, plan.checkpoint)):
             Path(folder).mkdir(parents=True, exist_ok=True)
+        Path(plan.failure_file).unlink(missing_ok=True)  # the last attempt's
 
     def _finish(self, plan: JobPlan, outcome: Outcome) -> None:
         """Run what is to run after the job, and write the end down."""
@@ -198,8 +206,7 @@ class Supervisor:
 
     def _reason(self, plan: JobPlan, outcome: Outcome) -> str:
         """The runner's own words where it left some, with the host's."""
-        told = Path(plan.failure_file)
-        words = told.read_text(errors="replace")[:_LONGEST_REASON].strip() if told.is_file() else ""
+        words = _beginning(Path(plan.failure_file))
         return words if words and outcome.end is End.EXITED else outcome.reason
 
     def _say(self, text: str) -> None:
@@ -242,16 +249,25 @@ def _result(plan: JobPlan) -> str:
         return "{}"
     points = _reported(Path(plan.result_folder) / "metrics.json")
     if isinstance(points, list):
-        result["metrics"] = {point["name"]: point["value"] for point in points if {"name", "value"} <= point.keys()}
+        told = (point for point in points if isinstance(point, dict) and {"name", "value"} <= point.keys())
+        result["metrics"] = {str(point["name"]): point["value"] for point in told}
     return json.dumps(result)
 
 
 def _reported(path: Path) -> Any:
-    """The JSON in a file of the runner's; None where there is nothing to be believed."""
+    """The JSON in a file that the job may have written itself; None where there is nothing to be believed."""
     try:
         return json.loads(path.read_text()) if path.stat().st_size <= _LONGEST_RESULT else None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
+
+
+def _beginning(path: Path) -> str:
+    """The first words of a file that the job may have written itself."""
+    if not path.is_file():
+        return ""
+    with path.open(errors="replace") as file:
+        return file.read(_LONGEST_REASON).strip()
 
 
 def _persist(write: Callable[[], None], *, patience: float = 60.0) -> None:

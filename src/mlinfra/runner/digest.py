@@ -28,9 +28,10 @@ class Content(NamedTuple):
     size: int  # bytes in all
 
 
-def content_of(path: Path, hidden: Path | None = None) -> Content:
+def content_of(path: Path, hidden: Path | None = None, *, modes: bool = True) -> Content:
     """Read a file or folder, but for what is `hidden` in it, and name it by its content.
 
+    Without `modes` no file counts as executable: object stores keep none, so what passes through one is named so.
     Raises RunnerError for links in circles, pipes and devices.
     """
     if path.is_file():
@@ -39,7 +40,7 @@ def content_of(path: Path, hidden: Path | None = None) -> Content:
     number = size = 0
     for name, file in sorted(files_below(path, hidden)):
         about = file.stat()
-        mode = b"x" if about.st_mode & stat.S_IXUSR else b"-"
+        mode = b"x" if modes and about.st_mode & stat.S_IXUSR else b"-"
         whole.update(b"%s %s %s\0" % (mode, sha256_of(file).encode(), name.encode()))
         number += 1
         size += about.st_size

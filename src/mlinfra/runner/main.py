@@ -166,7 +166,7 @@ def _take(name: str, place: Path, job: Run) -> Content:
     """Name what the command left in an output, and take it where it goes."""
     for link in settle_links(place):
         sys.stderr.write(f"mlinfra: output {name}: removed a link that means nothing elsewhere: {link}\n")
-    content = content_of(place, hidden=job.places.result)
+    content = content_of(place, hidden=job.places.result, modes=False)
     output = job.manifest.outputs[name]
     if output.type == "model" and not content.files:
         raise RunnerError(f"the command ended well, but left nothing in output {name}: {place}", MISSING)

@@ -47,6 +47,7 @@ SCRIPTS = {
         source, target = map(pathlib.Path, sys.argv[1:])
         target.mkdir(parents=True, exist_ok=True)
         (target / "copied.txt").write_text(source.read_text())
+        (target / "copied.txt").chmod(0o755)
         """,
     "train.py": """
         import json, pathlib, sys

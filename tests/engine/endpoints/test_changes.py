@@ -135,6 +135,25 @@ def test_rollback_of_a_rollout_that_stands_aborts_it(world):
     assert (world.shares, world.versions) == ({"1": 100}, ["1"])
 
 
+def test_a_rollback_that_was_interrupted_is_gone_on_with(world, kit):
+    world.deploy("1")
+    world.deploy("2")
+    session = world.session()
+
+    def killed(operation):
+        if operation == "SetTraffic":
+            raise kit.Killed
+
+    session.client._faults.on_call = killed
+    with pytest.raises(kit.Killed):
+        rollback(session, NAME)
+    world.bury()
+    with pytest.raises(Conflict, match="a rollout stands"):
+        rollback(world.session(), NAME, "7")
+    assert rollback(world.session(), NAME).change is Change.WENT_BACK
+    assert (world.shares, world.versions, len(world.platform.created)) == ({"1": 100}, ["1"], 3)
+
+
 def test_rollback_restores_the_spec_of_its_release(world):
     world.deploy("1", resources={"cpu": 2})
     world.deploy("2", resources={"cpu": 8})

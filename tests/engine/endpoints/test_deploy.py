@@ -118,7 +118,7 @@ def test_a_deployment_that_fails_its_probe_gets_no_user_traffic(world, kit, beha
 def test_last_digits_may_differ_in_a_probe(world, kit):
     world.deploy("1")
     stored = kit.served("credit-risk:2").manifest["example"]["predictions"]
-    world.platform.behaviours["2"] = kit.Behaviour(predictions=[value * (1 + 1e-9) for value in stored])
+    world.platform.behaviours["2"] = kit.Behaviour(predictions=[value * (1 + 1e-5) for value in stored])
     assert world.deploy("2").change is Change.ROLLED_OUT
 
 

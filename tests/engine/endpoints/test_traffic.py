@@ -39,6 +39,10 @@ def test_a_small_variant_gets_one_percent_at_the_first_step():
     assert mix({"a": 95, "b": 5}, {"a": 95, "c": 5}, 10) == {"a": 95, "c": 1, "b": 4}
 
 
+def test_a_share_too_small_to_split_is_lent_by_the_largest():
+    assert mix({"a": 98, "b": 2}, {"a": 98, "c": 2}, 10) == {"a": 97, "c": 1, "b": 2}
+
+
 @pytest.mark.parametrize(
     "shares", [{"a": 99}, {"a": 0, "b": 0}, {}, {"a": 120, "b": -20}, {"a": 99.5, "b": 0.5}, {"a": True, "b": 99}]
 )

@@ -151,6 +151,23 @@ def test_metrics_that_never_answer_leave_the_canary_at_its_step(world):
     assert world.shares == {"2": 100}
 
 
+def test_no_step_forward_is_made_while_reads_show_other_traffic(world):
+    world.deploy("1")
+    session = world.session()
+    begun = []
+
+    def reads_go_back_for_a_while(operation):
+        if operation == "Health":
+            begun.append(world.clock.time)
+            world.platform.lag = 1000.0 if 280 <= world.clock.time - begun[0] < 335 else 0.0
+
+    session.client._faults.on_call = reads_go_back_for_a_while
+    world.deploy("2", session=session, rollout={**CANARY, "bake": "4m"})
+    canary, half = (each.start for each in world.endpoint.history[1:3])
+    assert half - canary >= 335
+    assert world.shares == {"2": 100}
+
+
 def test_a_bake_without_rules_asks_for_no_figures(world):
     world.deploy("1")
     world.deploy("2", rollout={"steps": ["10%", "100%"], "bake": "10m", "min_requests": 0, "rollback_on": []})

@@ -85,6 +85,7 @@ def test_a_job_waits_for_its_environment(rig, needs_an_environment):
     assert rig.log("made")[0].startswith(str(rig.host.root / "interpreters"))
 
 
+@pytest.mark.thorough
 def test_an_environment_that_cannot_be_made_is_the_reason(rig, endpoint, needs_an_environment, monkeypatch):
     monkeypatch.setenv("UV_OFFLINE", "1")
     needs_an_environment("no-such-package==1.0\n")

@@ -101,6 +101,7 @@ def test_results_left_under_a_container_path_are_found(rig, place, source):
     assert rig.end("told")["reason"] == "told inside"
 
 
+@pytest.mark.thorough
 def test_a_deployment_sees_its_container_path(endpoint, place, source):
     endpoint.create()
     line = 'cp "$MLINFRA_CONTAINER_ROOT/opt/ml/input/file" copied; exec "$@"'

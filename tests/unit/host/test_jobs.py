@@ -49,9 +49,39 @@ def test_what_the_runner_reports_is_told(rig):
     assert rig.end("reported")["result"] == {"outputs": {"model": {"files": 2}}}
 
 
-def test_a_report_that_is_no_json_is_not_believed(rig):
-    rig.shell("garbled", 'echo "{" > "$MLINFRA_RESULT/result.json"')
-    assert rig.end("garbled")["result"] == {}
+@pytest.mark.parametrize("report", ["{", "[1]", "null", "[" * 100_000, "\\377", ""], ids=range(6))
+def test_a_report_that_makes_no_sense_is_not_believed(rig, tmp_path, report):
+    (tmp_path / "report").write_text(report)
+    copies = f'cp {tmp_path}/report "$MLINFRA_RESULT/result.json"; cp {tmp_path}/report "$MLINFRA_RESULT/metrics.json"'
+    rig.shell("garbled", copies)
+    job = rig.end("garbled")
+    assert (job["state"], job["result"]) == ("succeeded", {})
+
+
+def test_a_report_is_told_with_the_last_value_of_each_metric(rig, tmp_path):
+    points = [{"name": "auc", "value": 0.7}, {"name": "auc", "value": 0.8}, "nonsense", {"name": "loss"}]
+    (tmp_path / "metrics.json").write_text(json.dumps(points))
+    (tmp_path / "result.json").write_text('{"status": "succeeded"}')
+    rig.shell("measured", f'cp {tmp_path}/*.json "$MLINFRA_RESULT"')
+    assert rig.end("measured")["result"] == {"status": "succeeded", "metrics": {"auc": 0.8}}
+
+
+def test_a_job_whose_folders_cannot_be_made_says_so(rig, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    rig.shell("blocked", "true", checkpoint=f"{tmp_path}/file/below")
+    job = rig.end("blocked")
+    assert job["state"] == "failed"
+    assert job["reason"].startswith("the job could not be prepared: ")
+
+
+def test_a_job_stopped_between_two_attempts_is_not_tried_again(rig, tmp_path):
+    line = (
+        f'echo try; [ -e "{tmp_path}/second" ] && sleep 600; touch "{tmp_path}/second"; trap "exit 7" TERM; sleep 0.3'
+    )
+    rig.shell("flaky", f"{line}; exit 7", retries={"user": 50})
+    rig.said("flaky", "try")
+    rig.call("StopJob", {"name": "flaky"})
+    assert rig.end("flaky")["state"] == "stopped"
 
 
 def test_a_program_that_is_not_there_is_a_failure_with_its_name(rig):
@@ -189,6 +219,7 @@ time.sleep(60)
     assert nothing_runs(rig.work("hungry"))
 
 
+@pytest.mark.thorough
 def test_memory_shared_between_processes_counts_once(rig):
     code = """
 import os, time
@@ -204,10 +235,10 @@ for _ in range(3):
     assert rig.end("shared")["state"] == "succeeded"
 
 
-def test_no_stray_child_is_left(rig, nothing_runs):
-    code = """
+def test_no_stray_child_is_left(rig, nothing_runs, tmp_path):
+    code = f"""
 import os, subprocess, sys
-escape = "import os, time; os.setsid(); print('away', flush=True); time.sleep(600)"
+escape = "import os, time; os.setsid(); print('{tmp_path}', flush=True); time.sleep(600)"
 subprocess.Popen([sys.executable, "-c", escape])
 subprocess.Popen(["env", "-i", sys.executable, "-c", escape])
 if os.fork() == 0:
@@ -220,7 +251,8 @@ if os.fork() == 0:
     assert rig.end("strays")["state"] == "succeeded"
     assert nothing_runs(rig.work("strays"))
     commands = [Path(f"/proc/{pid}/cmdline") for pid in processes.table()]
-    assert not [path for path in commands if path.exists() and b"os.setsid(); print('away'" in path.read_bytes()]
+    mark = f"print('{tmp_path}'".encode()
+    assert not [path for path in commands if path.exists() and mark in path.read_bytes()]
 
 
 def test_a_job_submitted_by_a_job_outlives_it(rig):
@@ -353,6 +385,7 @@ def test_jobs_beyond_the_slots_wait_in_order(root, rig):
     host.close()
 
 
+@pytest.mark.thorough
 def test_few_supervisors_wait_however_long_the_queue(root, rig):
     Host(root, slots=1).close()
     for number in range(12):
@@ -371,6 +404,7 @@ def _is_supervisor(pid):
         return False
 
 
+@pytest.mark.thorough
 def test_a_queue_goes_on_though_a_supervisor_is_killed_and_nobody_looks(root, rig):
     Host(root, slots=1).close()
     rig.shell("first", "echo ready; exec sleep 600")
@@ -529,6 +563,7 @@ def test_a_python_that_is_not_there_is_refused_with_those_that_are(rig):
         {"name": "a", "argv": ["true"], "max_runtime": float("nan")},
         {"name": "a", "argv": ["true"], "mounts": {"opt/ml": "/usr"}},
         {"name": "a", "argv": ["true"], "memroy": 5},
+        {"name": "a", "argv": ["true"], "cpu": 0.0},
     ],
 )
 def test_a_body_that_is_wrong_is_refused_before_anything_is_made(rig, body):
@@ -575,6 +610,8 @@ def test_thousands_of_jobs_are_listed_page_by_page_quickly(rig):
     recent = rig.call("ListJobs", {"updated_after": "2026-01-01T00:00:04.989500+00:00", "page_size": 1000})
     assert [job["name"] for job in recent["jobs"]] == [f"job-{n:05d}" for n in range(4999, 4989, -1)]
     assert rig.call("ListJobs", {"states": ["failed"]})["jobs"] == []
+    with pytest.raises(SpecError):
+        rig.call("ListJobs", {"states": ["done"]})
     assert time.process_time() - started < 2.0
 
 

@@ -284,6 +284,7 @@ while won < 40:
 """
 
 
+@pytest.mark.thorough
 def test_of_processes_that_compare_and_swap_none_loses_an_update(host, store):
     store.put("counter", b"0")
     command = [sys.executable, "-c", SWAP, str(host.root)]
@@ -306,6 +307,7 @@ while True:
 """
 
 
+@pytest.mark.thorough
 def test_a_reader_beside_a_writer_sees_whole_objects(host, store):
     store.put("busy", b"0" * 5000)
     reader = subprocess.Popen(

@@ -135,7 +135,7 @@ def test_an_example_of_another_width_is_refused(data, tmp_path):
 
 
 def test_a_version_that_was_not_tested_is_refused(data, tmp_path, monkeypatch):
-    monkeypatch.setitem(allow.VERSIONS, "scikit-learn", ("0.1.0",))
+    monkeypatch.setitem(allow.VERSIONS, "sklearn", ("0.1.0",))
     reason = seal(_forest().fit(data.x, data.binary), "predict", None, tmp_path)["reason"]
     assert "is not among the versions tested (0.1.0)" in reason
 

@@ -14,7 +14,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 from mlinfra.modelkit.sealing import nodes
 from mlinfra.modelkit.sealing.kernel import open_kernel, open_numpy_kernel
-from mlinfra.modelkit.sealing.layout import FINISHES, REFUSE
+from mlinfra.modelkit.sealing.layout import FINISHES, REFUSE, SINGLE_SCORE
 from mlinfra.modelkit.sealing.opened import open_program
 from mlinfra.modelkit.sealing.pack import pack
 from mlinfra.modelkit.sealing.program import from_buffer, to_bytes
@@ -40,6 +40,7 @@ _CHAINS = (
     (Op("not_infinite"), Op("mul", 1 / 3), Op("add", -2.0), Op("clip", 0.0, 1.0)),
     (Op("lookup", 2.0, 3.0, (-1.5, 0.1)), Op("equal", 1.0)),
     (Op("lookup", REFUSE, REFUSE, (-1.5, 0.0, 1.0, 3.0)),),
+    (Op("flush", 1.0000000180025095e-35), Op("flush", 0.1)),
     (Op("lookup", 9.0, 8.0, (-1.5, 0.1, 3.0)), Op("replace", 9.0, math.nan), Op("replace", 8.0, -1.0)),
 )
 
@@ -89,7 +90,8 @@ def _recipe(seed: int, form: str, kind: str) -> Recipe:
     else:
         width = outputs if rng.random() < 0.5 else 1
         trees = _random_trees(rng, len(features), int(rng.integers(1, 70)), width, sets=3 if kind == "sets" else 0)
-        flags = {name: bool(rng.random() < 0.5) for name in ("ranked", "divide", "refuse_missing", "refuse_infinite")}
+        options = ("ranked", "divide", "refuse_missing", "refuse_infinite", "float_sums")
+        flags = {name: bool(rng.random() < 0.5) for name in options}
         model = TreeModel(trees, rng.choice([0.0, -0.0, 2.5], outputs), **flags)
     return Recipe("random", "predict", columns, features, model, Answer("rows"))
 
@@ -155,20 +157,29 @@ def test_a_row_is_refused_by_its_first_refused_cell_or_answered(kernel, data, tm
             walk.scores(row[None, :].copy())
 
 
-@pytest.mark.parametrize("finish", ["values", "labels", "labels_from_zero", "pairs"])
-def test_scores_are_finished_alike(finish):
-    recipe = Recipe(
-        "random",
-        "predict",
-        1,
-        (Feature(0),),
-        LinearModel(np.ones((1, 1)), np.zeros(1), sparse=True),
-        Answer(finish, ("no", "yes") if finish.startswith("labels") else ()),
-    )
-    program = from_buffer(to_bytes(pack(recipe)))
-    scores = np.array([0.0, -0.0, 1e-320, -1e-320, 709.8, -709.8, 745.2, -745.2, 800.0, -800.0, 0.3, 36.7, -1e308])
+@pytest.mark.parametrize("finish", FINISHES)
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_scores_are_finished_alike(finish, outputs):
+    """A link's bits are those of the C library's exp, whether C or Python calls it."""
+    if outputs > 1 and finish in SINGLE_SCORE:
+        return
+    labels = ("no", "yes") if outputs == 1 else ("a", "b", "c")
+    model = LinearModel(np.ones((1, outputs)), np.zeros(outputs), sparse=True)
+    answer = Answer(finish, labels if "labels" in finish else ())
+    program = from_buffer(to_bytes(pack(Recipe("random", "predict", 1, (Feature(0),), model, answer))))
+    rng = np.random.default_rng(0)
+    edges = [0.0, -0.0, 1e-320, -1e-320, 88.7, -88.7, 103.9, 709.8, -709.8, 745.2, -745.2, 800.0, -800.0, 1e30, -1e30]
+    scores = np.concatenate([edges, rng.standard_normal(3000) * 10]).astype(np.float32).astype(np.float64)
+    scores = np.ascontiguousarray(rng.permutation(np.repeat(scores, outputs)).reshape(-1, outputs))
     found = [kernel(program).finish(scores, FINISHES.index(finish)) for kernel in KERNELS]
     assert repr(found[0]) == repr(found[1]) == repr(found[2])
+
+
+@pytest.mark.parametrize("finish", [-1, len(FINISHES), 99, 2**31 - 1])
+def test_an_ending_that_is_not_there_is_refused(finish, data, sealed):
+    model = sealed(RandomForestRegressor(2, random_state=0).fit(data.x, data.real))
+    with pytest.raises(ValueError, match="finish"):
+        model._kernel.predict(data.x, finish)
 
 
 def test_the_first_of_equal_scores_is_chosen_and_the_first_that_is_no_number():

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.modelkit.sealing.labels import labels_of
-from mlinfra.modelkit.sealing.lazy import Lazy
 from mlinfra.modelkit.sealing.layout import SET_WORDS
-from mlinfra.modelkit.sealing.recipe import Answer, Columns, Core, NotSealed, TreeModel, Trees, paired
+from mlinfra.modelkit.sealing.lazy import Lazy
+from mlinfra.modelkit.sealing.recipe import Answer, Columns, Core, NotSealed, Op, TreeModel, Trees, paired
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +21,7 @@ _REGRESSIONS = ("regression", "regression_l1", "huber", "fair", "quantile", "map
 _CATEGORICAL, _DEFAULT_LEFT, _MISSING_SHIFT = 1, 2, 2  # bits of decision_type
 _ZERO, _NAN = 1, 2  # what counts as missing: nothing, zero, or NaN
 _BINARY = 2
+_NEARLY_ZERO = Op("flush", 1.0000000180025095e-35)  # it leaves such cells out of a row, which makes them 0
 
 
 def boosting(estimator: Any, method: str, columns: Columns) -> Core:
@@ -35,7 +36,8 @@ def boosting(estimator: Any, method: str, columns: Columns) -> Core:
     trees = [_fields(section.split("\n\n")[0]) for section in sections]
     model = TreeModel(_gather(trees), np.zeros(outputs), ranked=True)
     kind = f"lightgbm-{'classifier' if labels else 'regressor'}"
-    return Core(kind, columns.features(), model, _answer(labels, method))
+    features = tuple(feature.then(_NEARLY_ZERO) for feature in columns.features())
+    return Core(kind, features, model, _answer(labels, method))
 
 
 def _answer(labels: tuple[Any, ...], method: str) -> Answer:

@@ -48,7 +48,7 @@ FEATURE: list[Any] = [
 ]
 NODE: list[tuple[str, str]] = [("threshold", "<u4"), ("route", "<u4")]  # the threshold is a float32, kept as its bits
 
-OPS = ("fill", "sub", "div", "mul", "add", "clip", "not_infinite", "equal", "replace", "lookup")
+OPS = ("fill", "sub", "div", "mul", "add", "clip", "not_infinite", "equal", "replace", "lookup", "flush")
 KINDS = ("double", "float", "rank")
 FORMS = ("numbers", "cells")
 FLAGS = {"refuse_missing": 1, "refuse_infinite": 2, "divide": 4, "scalar_only": 8, "float_sums": 16}

@@ -211,6 +211,8 @@ def _computed(name: str, values: Floats, a: float, b: float) -> Any:
         return np.where(np.isnan(values), a, values)
     if name == "clip":
         return np.clip(values, a, b)
+    if name == "flush":
+        return np.where(np.abs(values) <= a, 0.0, values)
     if name == "equal":
         return (values == a).astype(np.float64)
     if name == "replace":

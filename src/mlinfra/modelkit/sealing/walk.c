@@ -56,7 +56,8 @@ typedef struct {
 } Node;
 
 enum { REFUSE = -1, NUMBER = -1, UNREAD = -2 };
-enum { OP_FILL, OP_SUB, OP_DIV, OP_MUL, OP_ADD, OP_CLIP, OP_NOT_INFINITE, OP_EQUAL, OP_REPLACE, OP_LOOKUP, OP_COUNT };
+enum { OP_FILL, OP_SUB, OP_DIV, OP_MUL, OP_ADD, OP_CLIP, OP_NOT_INFINITE, OP_EQUAL, OP_REPLACE, OP_LOOKUP,
+       OP_FLUSH, OP_COUNT };
 enum { KIND_DOUBLE, KIND_FLOAT, KIND_RANK, KIND_COUNT };
 enum { FORM_NUMBERS, FORM_CELLS };
 enum { REFUSE_MISSING = 1, REFUSE_INFINITE = 2, DIVIDE = 4, SCALAR_ONLY = 8, FLOAT_SUMS = 16 };
@@ -286,6 +287,7 @@ ALWAYS_INLINE int apply(const Model *m, const Op *op, double *v, size_t count)
     case OP_NOT_INFINITE: EACH code |= fabs(v[i]) == INFINITY; return code ? INFINITE : 0;
     case OP_EQUAL: EACH v[i] = v[i] == a ? 1.0 : 0.0; return 0;
     case OP_REPLACE: EACH v[i] = v[i] == a ? b : v[i]; return 0;
+    case OP_FLUSH: EACH v[i] = fabs(v[i]) <= a ? 0.0 : v[i]; return 0;
     default: EACH {
             int found = look_up(m, op, &v[i]);
             code = found ? found : code;
