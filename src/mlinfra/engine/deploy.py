@@ -6,14 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from mlinfra.contract.capabilities import needed_by_endpoint, require
+from mlinfra.contract.capabilities import Capability, needed_by_endpoint, require
 from mlinfra.contract.states import EndpointState, VersionState
 from mlinfra.engine.approval import require_approved
 from mlinfra.engine.captures import capture_uri
 from mlinfra.engine.deployments import Served, policy_of, release_of
 from mlinfra.engine.endpoint_work import Change, Outcome, Work, at_work, raise_for_end, standing
 from mlinfra.engine.packages import package_of
-from mlinfra.engine.releases import failed, serving
+from mlinfra.engine.releases import failed, serving, sized
 from mlinfra.engine.rollout import Phase, Rollout, begin, dropped, send_back
 from mlinfra.engine.rollout_rules import Policy
 from mlinfra.engine.shaping import desire, is_there, nothing
@@ -24,7 +24,7 @@ from mlinfra.errors import Conflict
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from mlinfra.contract.endpoints import DeploymentDesired, EndpointObservation
+    from mlinfra.contract.endpoints import EndpointObservation
     from mlinfra.engine.releases import Release
     from mlinfra.engine.session import Session
     from mlinfra.engine.watchers import Watcher
@@ -48,7 +48,7 @@ def deploy(session: Session, spec: EndpointSpec, *, time_limit: float | None = N
     """
     environment, adapter = session.environment, session.adapter
     spec = spec.for_environment(environment.name, environment.platform)
-    require(environment.platform, adapter.capabilities, needed_by_endpoint(spec))
+    require(environment.platform, adapter.capabilities, {**needed_by_endpoint(spec), **_needed_by_shares(spec)})
     adapter.config.check_overrides(spec.overrides.get(environment.platform, {}), environment)
     watcher = watcher_of(spec, environment, adapter.capabilities)
     wanted = release_of(spec, served(session, spec), environment, adapter, capture_uri(session, spec.name))
@@ -84,6 +84,12 @@ def served(session: Session, spec: EndpointSpec) -> dict[str, Served]:
     return found
 
 
+def _needed_by_shares(spec: EndpointSpec) -> dict[str, Capability]:
+    """Field -> capability, where more than one deployment is to have traffic at once."""
+    shared = {"deployments": len(spec.deployments) > 1, "rollout.steps": len(policy_of(spec).steps) > 1}
+    return {field: Capability.ENDPOINT_TRAFFIC for field, is_shared in shared.items() if is_shared}
+
+
 def _settle_standing(work: Work, wanted: Release, observed: EndpointObservation | None) -> Rollout | None:
     """Go on with a rollout that stands, if it leads where we want to go, and return it as it ended.
 
@@ -115,9 +121,13 @@ def _reach(work: Work, wanted: Release, watcher: Watcher) -> Outcome:
     session = work.session
     observed = work.settled()
     old = serving(observed, work.ledger.book.known(), wanted.spec)
-    wanted = _fitted(wanted, old, observed, session.environment, session.clock.now())
+    unchanged = old is not None and wanted.traffic == old.traffic
+    before = observed.expires if observed and unchanged else None
+    expires = _expiry(wanted.spec, session.environment, session.clock.now(), before)
+    wanted = replace(sized(wanted, old, observed), expires=expires)
     if old is None:
         return _first(work, wanted, observed)
+    old = replace(old, expires=expires)  # whatever comes of the rollout, the time to live counts from now
     newcomers = wanted.names - old.names
     if not newcomers:
         return _adjust(work, wanted, old, observed)
@@ -153,26 +163,6 @@ def _adjust(work: Work, wanted: Release, old: Release, observed: EndpointObserva
     endpoint = work.shape(desired)
     work.ledger.write(work.ledger.book.with_release(wanted, instead_of=old))
     return Outcome(Change.ADJUSTED, endpoint)
-
-
-def _fitted(
-    wanted: Release, old: Release | None, observed: EndpointObservation | None, environment: Environment, now: datetime
-) -> Release:
-    """The release with what depends on the moment: how many replicas to start with, and when the endpoint ends."""
-    running = {each.variant: each.replicas for each in old.deployments} if old else {}
-    kept = {each.name: each.replicas for each in observed.deployments} if observed else {}
-    deployments = tuple(_sized(each, wanted.spec, running, kept) for each in wanted.deployments)
-    unchanged = old is not None and wanted.traffic == old.traffic
-    expires = _expiry(wanted.spec, environment, now, observed.expires if observed and unchanged else None)
-    return replace(wanted, deployments=deployments, expires=expires)
-
-
-def _sized(
-    deployment: DeploymentDesired, spec: EndpointSpec, running: dict[str, int], kept: dict[str, int]
-) -> DeploymentDesired:
-    """As many replicas as it has, or as its predecessor has: load that needed them will come to it."""
-    now = kept.get(deployment.name) or running.get(deployment.variant) or 0
-    return replace(deployment, replicas=min(spec.scale.max, max(deployment.replicas, now)))
 
 
 def _expiry(spec: EndpointSpec, environment: Environment, now: datetime, before: datetime | None) -> datetime | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlinfra.engine.endpoint_work import Change, Outcome, Work, at_work, raise_for_end, standing
 from mlinfra.engine.endpoints import name_of
-from mlinfra.engine.releases import serving, version_of
+from mlinfra.engine.releases import serving, sized, version_of
 from mlinfra.engine.rollout import Phase, Rollout, begin, send_back
 from mlinfra.engine.rollout_records import Ledger, ask_to_stop
 from mlinfra.engine.rollout_rules import Policy
@@ -89,6 +89,7 @@ def rollback(session: Session, reference: str, to: str | None = None) -> Outcome
                 return Outcome(Change.UNCHANGED, observed)
             goal = _choose(book.previous, to, name)
             old = serving(observed, book.known(), goal.spec)
+            goal = replace(sized(goal, old, observed), expires=observed.expires)
             who = session.caller.principal
             rollout = begin(old, goal, Policy(), session.clock.now(), who=who, reverses=True)
         elif not rollout.reverses and to is None:

@@ -101,6 +101,17 @@ def serving(observed: EndpointObservation | None, known: Iterable[Release], spec
     return Release(alike.spec if alike else spec, deployments, observed.expires)
 
 
+def sized(release: Release, old: Release | None, observed: EndpointObservation | None) -> Release:
+    """The release with as many replicas as each deployment has, or its predecessor: the load that needs them comes."""
+    running = {each.variant: each.replicas for each in old.deployments} if old else {}
+    there = {each.name: each.replicas for each in observed.deployments} if observed else {}
+    deployments = []
+    for each in release.deployments:
+        now = there.get(each.name) or running.get(each.variant) or 0
+        deployments.append(replace(each, replicas=min(release.spec.scale.max, max(each.replicas, now))))
+    return replace(release, deployments=tuple(deployments))
+
+
 def version_of(deployment: DeploymentDesired) -> str:
     """`<model>:<version>`."""
     return f"{deployment.model}:{deployment.version}"

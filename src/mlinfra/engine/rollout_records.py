@@ -52,19 +52,21 @@ class Book:
         yield from reversed(self.previous)
 
     def with_rollout(self, rollout: Rollout) -> Book:
-        """The book after a rollout has changed; one that is completed makes its release the current one."""
+        """The book after a rollout has changed; one that is completed makes its release the current one.
+
+        Where nothing served any more, what did so last becomes one of the earlier releases.
+        """
         book = replace(self, rollout=rollout)
         if rollout.phase is Phase.COMPLETED:
             return book.with_release(rollout.new, instead_of=None if rollout.reverses else rollout.old)
+        if rollout.old is None:
+            return replace(book, current=None, previous=_earlier(self.previous, self.current))
         return replace(book, current=rollout.old)
 
     def with_release(self, release: Release, *, instead_of: Release | None) -> Book:
-        """The book after a release took a good one's place; of the same deployments only the newest is kept."""
-        others = [
-            each for each in (*self.previous, instead_of) if each and each.complete and each.names != release.names
-        ]
-        newest = {each.names: each for each in others}
-        return replace(self, current=release, previous=tuple(newest.values())[-KEPT:])
+        """The book after a release took a good one's place."""
+        others = _earlier(self.previous, instead_of)
+        return replace(self, current=release, previous=tuple(each for each in others if each.names != release.names))
 
 
 @dataclass
@@ -120,6 +122,15 @@ class Ledger:
 def key(endpoint: str) -> str:
     """Where an endpoint's book lies."""
     return f"kit/rollouts/{endpoint}.json"
+
+
+def _earlier(previous: tuple[Release, ...], newest: Release | None) -> tuple[Release, ...]:
+    """The earlier releases and one more; of the same deployments the newest alone, and none that nobody could make."""
+    known = {each.names: each for each in previous}
+    if newest is not None and newest.complete:
+        known.pop(newest.names, None)
+        known[newest.names] = newest
+    return tuple(known.values())[-KEPT:]
 
 
 def ask_to_stop(session: Session, endpoint: str, rollout: Rollout) -> None:

@@ -213,7 +213,8 @@ class Attempt:
         family = processes.descendants(os.getpid(), table)
         if sum(table[pid].resident for pid in family) <= limit:
             return  # an upper bound: pages shared between processes count once for each
-        used = processes.proportional(family, table)
+        # Weighed twice: while processes come and go, what they share may be counted more than once.
+        used = min(processes.proportional(family, table) for _ in range(2))
         if used > limit:
             self._give_up(Outcome(End.OUT_OF_MEMORY, None, f"out of memory: {used} bytes in use, {limit} allowed"), 0.0)
 

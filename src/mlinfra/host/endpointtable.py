@@ -97,6 +97,11 @@ class EndpointTable:
             self.set(connection, name, pid=own, process=processes.mark(own))
         return True
 
+    def version(self) -> int:
+        """Changes whenever another connection has written anything; a look at shared memory."""
+        with self._database.read() as connection:
+            return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
     def snapshot(self, name: str) -> tuple[sqlite3.Row, list[sqlite3.Row]] | None:
         """The endpoint and its deployments as they are wanted, None where the endpoint is gone."""
         with self._database.read() as connection:

@@ -134,7 +134,7 @@ def exterminate(work: str, ancestor: int | None = None, *, patience: float = 5.0
 
 def proportional(pids: Collection[int], processes: Mapping[int, Process]) -> int:
     """The memory that these processes hold in bytes, pages shared between processes counted by share."""
-    return sum(_share(pid) or processes[pid].resident for pid in pids if pid in processes)
+    return sum(_share(processes[pid]) for pid in pids if pid in processes)
 
 
 def adopt_orphans() -> None:
@@ -197,11 +197,11 @@ def _environments() -> dict[int, bytes]:
     return {int(pid): b"\0" + rest.replace(b" ", b"\0") for pid, _, rest in parted}
 
 
-def _share(pid: int) -> int:
+def _share(process: Process) -> int:
     try:
-        lines = (_PROC / str(pid) / "smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
+        lines = (_PROC / str(process.pid) / "smaps_rollup").read_text().splitlines()
+    except OSError:  # it has ended, or this system does not tell
+        return process.resident if mark(process.pid) else 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping
 
-JOB, MODEL, VERSION, ENDPOINT, DEPLOYMENT = "job", "model", "version", "endpoint", "deployment"
+JOB, VERSION, ENDPOINT, DEPLOYMENT = "job", "version", "endpoint", "deployment"
 
 
 def put(connection: sqlite3.Connection, kind: str, resource: str, tags: Mapping[str, str | None]) -> None:

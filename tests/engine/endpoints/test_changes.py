@@ -154,6 +154,27 @@ def test_a_rollback_that_was_interrupted_is_gone_on_with(world, kit):
     assert (world.shares, world.versions, len(world.platform.created)) == ({"1": 100}, ["1"], 3)
 
 
+def test_rollback_leaves_the_endpoint_s_end_and_takes_the_load_that_is_there(world):
+    scale = {"min": 1, "max": 8}
+    world.deploy("1", scale=scale)
+    world.clock.time += 5 * 3600
+    world.deploy("2", scale=scale)
+    ends = world.endpoint.expires
+    next(iter(world.endpoint.deployments.values())).replicas = 6
+    world.clock.time += 2 * 3600
+    rollback(world.session(), NAME)
+    assert world.endpoint.expires == ends > "2030-01-01T13:00"
+    assert [each.replicas for each in world.endpoint.deployments.values()] == [6]
+
+
+def test_rollback_reaches_what_served_before_the_endpoint_was_removed(world):
+    world.deploy("1")
+    world.platform.endpoints.clear()
+    world.deploy("2")
+    rollback(world.session(), NAME)
+    assert (world.shares, world.versions) == ({"1": 100}, ["1"])
+
+
 def test_rollback_restores_the_spec_of_its_release(world):
     world.deploy("1", resources={"cpu": 2})
     world.deploy("2", resources={"cpu": 8})

@@ -211,6 +211,34 @@ def test_what_the_platform_cannot_do_is_said_before_anything_is_asked(world):
     assert world.faults.calls == []
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"rollout": {"steps": ["10%", "100%"]}},
+        {
+            "deployments": {
+                "main": {"model": "credit-risk:1", "traffic": "50%"},
+                "rival": {"model": "credit-risk:7", "traffic": "50%"},
+            }
+        },
+    ],
+)
+def test_shares_need_a_platform_that_splits_traffic(world, fields):
+    world.capabilities[Capability.ENDPOINT_TRAFFIC] = absent("it serves one deployment")
+    with pytest.raises(CapabilityError, match="it serves one deployment"):
+        world.deploy("1", **fields)
+    world.deploy("1")
+
+
+def test_a_rollback_by_figures_does_not_bring_an_old_end_back(world, kit):
+    world.deploy("1")
+    world.clock.time += 7.9 * 3600
+    world.platform.behaviours["2"] = kit.Behaviour(error_share=1.0)
+    with pytest.raises(RolledBack):
+        world.deploy("2", rollout={**CANARY, "bake": "1h"})
+    assert world.endpoint.expires > "2030-01-01T15:00"
+
+
 def test_two_deploys_at_once_exclude_each_other(world):
     world.deploy("1")
     first, second = world.session("ada"), world.session("grace")

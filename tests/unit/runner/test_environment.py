@@ -27,7 +27,7 @@ def make_run(nodes: Nodes | None = None, **changes: Any) -> Run:
     inputs = {name: Path(item.path or "/brought") for name, item in manifest.inputs.items()}
     return Run(
         manifest=manifest,
-        places=Places(Path("/root"), Path("/work"), Path("/result"), Path("/m"), Path("/d"), own_work=False),
+        places=Places(Path("/prefix"), Path("/work"), Path("/result"), Path("/m"), Path("/d"), own_work=False),
         nodes=nodes or Nodes(("localhost",), 0, 29500),
         inputs=inputs,
         channels={name: Path(f"/channels/{name}") for name in inputs},
@@ -61,9 +61,9 @@ FULL: dict[str, Any] = {
         "MLINFRA_RESULT": "/result",
         "SM_MODEL_DIR": "/out/model",
         "SM_OUTPUT_DATA_DIR": "/out/report",
-        "SM_OUTPUT_DIR": "/root/opt/ml/output",
-        "SM_INPUT_DIR": "/root/opt/ml/input",
-        "SM_INPUT_CONFIG_DIR": "/root/opt/ml/input/config",
+        "SM_OUTPUT_DIR": "/prefix/opt/ml/output",
+        "SM_INPUT_DIR": "/prefix/opt/ml/input",
+        "SM_INPUT_CONFIG_DIR": "/prefix/opt/ml/input/config",
         "SM_CHANNEL_TRAIN": "/channels/train",
         "SM_CHANNEL_MY_TEST": "/channels/my-test",
         "SM_CHANNELS": '["my-test", "train"]',

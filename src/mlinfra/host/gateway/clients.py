@@ -172,11 +172,6 @@ class ClientConnection(asyncio.Protocol):
 
     # What the gateway calls
 
-    @property
-    def gone(self) -> bool:
-        """Whether nobody is there to be answered."""
-        return self._transport is None
-
     def send(self, data: bytes) -> None:
         """Write a part of the answer."""
         if self._transport:

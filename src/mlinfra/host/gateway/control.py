@@ -96,9 +96,13 @@ class Gateway:
 
     async def _reconcile(self) -> Callable[[], None]:
         """Follow the tables until the end. Returns what is to be written down when everything has stopped."""
+        seen, wanted = -1, None
         while not self._leave.is_set():
             try:
-                wanted = await self._on_disk(self._table.snapshot, self._name)
+                version = self._table.version()
+                if version != seen:
+                    wanted = await self._on_disk(self._table.snapshot, self._name)
+                    seen = version
                 if wanted is None:
                     return _nothing  # deleted behind our back
                 row, deployments = wanted
