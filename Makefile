@@ -35,6 +35,8 @@ test: setup ## one representative of each promise; prints what is left to test-a
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -m "not slow" -n 2
+	@echo "Left to make test-all:"
+	@$(BIN)/pytest -m slow --collect-only -q | grep :: || true
 
 test-quick: setup ## the fast checks alone
 	$(BIN)/pytest -m "not slow and not thorough" -n 2

@@ -185,7 +185,7 @@ def test_a_drain_under_load_loses_no_request(start: Any, packages: Path, workers
         threads = [threading.Thread(target=ask, args=(server.port, number)) for number in range(8)]
         for thread in threads:
             thread.start()
-        until(lambda: min(served) > 20)
+        until(lambda: min(served) > 20 or lost)
         assert server.stop() == 0
         stop.set()
         for thread in threads:
