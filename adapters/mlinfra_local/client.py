@@ -11,6 +11,7 @@ from mlinfra.contract.adapter import Caller
 from mlinfra.contract.store import ObjectInfo
 from mlinfra.errors import CapabilityError, KitFault, NotFound
 from mlinfra.host import Host
+from mlinfra.host.interpreters import Image
 from mlinfra_local.config import CAPTURES, SERVICE, root, store_key, store_uri
 from mlinfra_local.errors import translate
 
@@ -36,7 +37,11 @@ class LocalClient:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         with _translated():
-            self._host = Host(Path(root(environment)), slots=environment.as_document().get("slots", 0))
+            self._host = Host(
+                Path(root(environment)),
+                slots=environment.as_document().get("slots", 0),
+                images={image.uri: Image(image.python) for image in environment.images.values() if image.python},
+            )
 
     def caller(self) -> Caller:
         """The folder's own id, and the system's user."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlinfra.spec import Spec
 
 SERVICE = "host"
+EXPIRED = "expired"  # the host's word for an endpoint whose time to live is over
 NAME_TAG = "mlinfra_endpoint"  # the spec's name, since the physical one is cut where it is long
 CAPTURES = "captures/"  # what servers write by themselves lies in a folder of its own, beside the buckets
 QUOTAS: Mapping[str, Rate] = {}  # the host is a library: nobody rations its calls
@@ -97,9 +98,11 @@ def store_key(environment: Environment, bucket: str, uri: str) -> str:
     Raises:
         NotFound: the address lies outside the store.
     """
-    for base in ("store://", f"file://{quote(_bucket(environment, bucket))}/"):
-        if uri.startswith(base):
-            return unquote(uri.removeprefix(base))
+    if uri.startswith("store://"):
+        return unquote(uri.removeprefix("store://"))
+    for base, prefix in ((_bucket(environment, bucket), ""), (root(environment), CAPTURES)):
+        if uri.startswith(f"file://{quote(base)}/{prefix}"):
+            return unquote(uri.removeprefix(f"file://{quote(base)}/"))
     raise NotFound(
         "this address is not in the environment's store",
         given=uri,

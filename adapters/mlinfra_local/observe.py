@@ -13,7 +13,7 @@ from mlinfra.contract.jobs import ATTEMPT_TAG, ID_TAG, Artefact, JobObservation,
 from mlinfra.contract.models import ModelPage, VersionObservation, VersionPage
 from mlinfra.contract.runs import MetricPoint
 from mlinfra.contract.states import Approval, EndpointState, JobState, VersionState
-from mlinfra_local.config import NAME_TAG, store_uri
+from mlinfra_local.config import EXPIRED, NAME_TAG, store_uri
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +28,7 @@ _ENDPOINT_STATES = {
     "updating": EndpointState.UPDATING,
     "failed": EndpointState.FAILED,
     "deleting": EndpointState.DELETING,
+    EXPIRED: EndpointState.FAILED,
 }
 
 

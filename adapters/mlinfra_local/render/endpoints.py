@@ -14,7 +14,7 @@ from mlinfra.contract.requests import Lookup, Request
 from mlinfra.contract.states import EndpointState
 from mlinfra.contract.steps import Done, Failed, Send, Step, Wait
 from mlinfra.spec import derive_name
-from mlinfra_local.config import NAME_TAG, SERVICE, overridden
+from mlinfra_local.config import EXPIRED, NAME_TAG, SERVICE, overridden
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -62,7 +62,7 @@ def next_step(desired: EndpointDesired, observed: EndpointObservation | None, en
         return _towards_nothing(desired, observed)
     if observed is None:
         return Send((_create_endpoint(desired),))
-    steps = (phase(desired, observed) for phase in (_deployed, _sized, _ready, _routed, _tidied))
+    steps = (phase(desired, observed) for phase in (_alive, _deployed, _sized, _ready, _routed, _tidied))
     return next((step for step in steps if step is not None), Done())
 
 
@@ -143,6 +143,13 @@ def _towards_nothing(desired: EndpointDesired, observed: EndpointObservation | N
     if observed.state is EndpointState.DELETING:
         return Wait("the endpoint's processes to end", _POLL)
     return Send((_endpoint_request("delete", "DeleteEndpoint", {"endpoint": desired.physical_name}),))
+
+
+def _alive(desired: EndpointDesired, observed: EndpointObservation) -> Step | None:
+    """An endpoint whose time was over makes room for a new one."""
+    if observed.detail == EXPIRED:
+        return Send((_endpoint_request("delete", "DeleteEndpoint", {"endpoint": desired.physical_name}),))
+    return Wait("the old endpoint's processes to end", _POLL) if observed.state is EndpointState.DELETING else None
 
 
 def _deployed(desired: EndpointDesired, observed: EndpointObservation) -> Step | None:

@@ -56,12 +56,15 @@ async def _run(settings: Settings, listener: socket.socket, model: Model | None,
     capture = Capture(settings, metrics) if settings.capture else None
     app = App(settings=settings, models=Models(model), lane=lane, metrics=metrics, capture=capture, soon=loop.call_soon)
     stopping: asyncio.Future[int] = loop.create_future()
+    prepared = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, stopping, 0)
+        loop.add_signal_handler(number, _told_to_stop, stopping, prepared)
     lane.start()
     if capture:
         capture.start()
-    lane.submit(partial(_prepare, model, loaded=loaded), partial(_prepared, stopping, app), 0.0)
+    lane.submit(partial(_prepare, model, loaded=loaded), partial(_prepared, stopping, app, prepared), 0.0)
+    if loaded:
+        await prepared.wait()  # one of several workers: until it is ready, the others take what comes
     spare = listener.dup()
     server = await loop.create_server(partial(Connection, app), sock=listener)
     ticking = loop.create_task(_tick(app))
@@ -94,7 +97,8 @@ def _prepare(model: Model, *, loaded: bool) -> MlinfraError | Exception | None:
     return None
 
 
-def _prepared(stopping: asyncio.Future[int], app: App, error: Exception | None) -> None:
+def _prepared(stopping: asyncio.Future[int], app: App, prepared: asyncio.Event, error: Exception | None) -> None:
+    prepared.set()
     if error is None:
         model = app.models.default
         app.gauge()
@@ -105,6 +109,11 @@ def _prepared(stopping: asyncio.Future[int], app: App, error: Exception | None) 
     else:
         log("failed", level="error", error=error)
         _stop(stopping, 1)
+
+
+def _told_to_stop(stopping: asyncio.Future[int], prepared: asyncio.Event) -> None:
+    prepared.set()  # nobody need wait for the model any more
+    _stop(stopping, 0)
 
 
 def _stop(stopping: asyncio.Future[int], code: int) -> None:

@@ -1,7 +1,7 @@
 """Several workers: the model is loaded once, then the process is forked, so that its pages are shared.
 
 The parent predicts nothing, since thread pools that a library has started do not survive a fork; each worker
-proves the model for itself. A worker that dies is replaced.
+proves the model for itself, and takes connections only then. A worker that dies is replaced.
 """
 
 from __future__ import annotations

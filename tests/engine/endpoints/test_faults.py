@@ -37,7 +37,7 @@ def attempt(world, kit, faults, kill_at, *, after, steps):
     session.client._faults.script = dict(faults)
     session.client._faults.kill_at, session.client._faults.after = kill_at, after
     try:
-        world.deploy("2", session=session, rollout={"steps": steps, "bake": "1m", "min_requests": 10})
+        world.deploy("2", session=session, rollout={"steps": steps, "bake": "1m", "min_requests": 10}, ttl="never")
     except (kit.Killed, TemporaryError):
         return "unfinished"
     except (RolledBack, DeploymentFailed) as exc:
@@ -63,7 +63,7 @@ def test_any_schedule_of_faults_ends_where_an_undisturbed_run_does(  # noqa: PLR
     monkeypatch.setattr(rollout_run, "READY_WITHIN", 600.0)
     world = new_world()
     world.platform.rate = 40.0
-    world.deploy("1")
+    world.deploy("1", ttl="never")
     world.platform.lag = lag
     world.platform.behaviours["2"] = behaviour(kit, fate)
     for faults, kill_at, after in runs:

@@ -232,6 +232,19 @@ def test_workers_share_the_port_and_their_counters(start: Any, packages: Path) -
         assert server.stop() == 0
 
 
+def test_no_request_meets_a_worker_that_is_not_ready(start: Any, packages: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    shutil.copytree(packages / "slow", folder)
+    dataclasses.replace(Manifest.read(folder), example={"rows": [[0.4]], "predictions": [0.4]}).write(folder)
+    with start(folder, "--workers", "2") as server:
+        until(lambda: server.metric("ready") == 2)
+        os.kill(children(server)[0], signal.SIGKILL)
+        until(lambda: len(children(server)) == 1)
+        until(lambda: len(children(server)) == 2)
+        for _ in range(100):
+            assert server.predict([[0.0]]) == [0.0]
+
+
 def test_a_worker_that_dies_is_replaced(start: Any, packages: Path) -> None:
     with start(packages / "numbers", "--workers", "2") as server:
         until(lambda: server.metric("ready") == 2)
