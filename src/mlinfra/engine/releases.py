@@ -48,10 +48,6 @@ class Release:
             return version_of(self.deployments[0])
         return ", ".join(f"{version_of(each)} {each.traffic} %" for each in self.deployments)
 
-    def deployment(self, name: str) -> DeploymentDesired | None:
-        """The deployment of that name."""
-        return next((each for each in self.deployments if each.name == name), None)
-
     def with_traffic(self, traffic: Mapping[str, int]) -> Release:
         """The same deployments with other shares; those not named get none."""
         deployments = tuple(replace(each, traffic=traffic.get(each.name, 0)) for each in self.deployments)

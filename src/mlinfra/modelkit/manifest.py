@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +112,7 @@ class Manifest:
         fields["evaluations"] = list(self.evaluations)
         return fields
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """`sha256:<hex>` over everything that changes an answer."""
         fields = self._fields()

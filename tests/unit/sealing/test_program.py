@@ -7,10 +7,11 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression
 
 from mlinfra.errors import CapabilityError, IntegrityError
@@ -232,3 +233,49 @@ except CapabilityError as error:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "numpy" in done.stdout
+
+
+@pytest.mark.parametrize("document", [{}, {"reason": "because"}, {"file": "sealed.bin"}, {"file": None, "sha256": "x"}])
+def test_a_document_without_a_file_or_a_digest_opens_nothing(document, saved):
+    with pytest.raises(IntegrityError):
+        open_sealed(saved[0], document)
+
+
+def test_small_files_hold_no_descriptor_and_large_ones_are_mapped(data, tmp_path):
+    def descriptors() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    small = RandomForestClassifier(3, max_depth=3, random_state=0).fit(data.x, data.text)
+    large = RandomForestRegressor(150, random_state=0).fit(data.x, data.real)
+    for estimator, held in ((small, 0), (large, 1)):
+        document = seal(estimator, "predict", data.x[:20], tmp_path)
+        assert (document["size"] > 1 << 20) == bool(held)
+        before = descriptors()
+        model = open_sealed(tmp_path, document)
+        assert descriptors() - before == held
+        assert model.predict(data.x[:50]) == estimator.predict(data.x[:50]).tolist()
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        None,
+        [[0.5] * 12, [1.5] * 12],
+        [(0.5,) * 12],
+        np.full((3, 12), 0.25),
+        np.full((3, 12), 2),
+        [{f"x{index}": 0.5 for index in range(12)}],
+        np.array([[0.5] * 11 + [None]], dtype=object),
+    ],
+)
+def test_an_example_may_come_in_any_form(example, data, tmp_path):
+    estimator = RandomForestClassifier(3, random_state=0).fit(data.x, data.text)
+    assert "reason" not in seal(estimator, "predict", example, tmp_path)
+
+
+def test_the_proof_is_against_the_form_in_which_the_estimator_is_asked(data, tmp_path):
+    """Where the server would hand over columns in another order, the sealed form must not claim to be equal."""
+    estimator = RandomForestClassifier(3, random_state=0).fit(data.x, data.text)
+    assert "reason" not in seal(estimator, "predict", data.x[:20], tmp_path, lambda rows: np.asarray(rows, np.float64))
+    turned = seal(estimator, "predict", data.x[:20], tmp_path, lambda rows: np.asarray(rows, np.float64)[:, ::-1])
+    assert "differs from the estimator" in turned["reason"]

@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor, VotingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier as OneVsRest
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
@@ -65,6 +66,7 @@ _CASES = {
         lambda: GradientBoostingClassifier(n_estimators=2, init=LogisticRegression(max_iter=50)),
         "only constant starts",
     ),
+    "a model a class": (lambda: OneVsRest(LogisticRegression(solver="liblinear")), "is not among"),
     "threads": (lambda: _forest(n_jobs=2), "n_jobs=2"),
 }
 

@@ -68,7 +68,10 @@ MODELS = {
     "lightgbm.sklearn.LGBMRegressor": Rule("extract_lightgbm:boosting"),
     "xgboost.sklearn.XGBClassifier": Rule("extract_xgboost:boosting"),
     "xgboost.sklearn.XGBRegressor": Rule("extract_xgboost:boosting"),
-    "sklearn.linear_model._logistic.LogisticRegression": Rule("extract_linear:logistic"),
+    "sklearn.linear_model._logistic.LogisticRegression": Rule(
+        "extract_linear:logistic",
+        (Need("multi_class", ("deprecated", "auto"), "one model a class, or softmax for two, is not sealed"),),
+    ),
     "sklearn.linear_model._base.LinearRegression": Rule("extract_linear:regression"),
     "sklearn.linear_model._ridge.Ridge": Rule("extract_linear:regression"),
     "sklearn.linear_model._coordinate_descent.Lasso": Rule("extract_linear:regression"),

@@ -144,7 +144,7 @@ def _coded(item: Column, categories: Any, vocabulary: Vocabulary) -> Feature:
 
 def _categories(categories: Any) -> tuple[tuple[Cell, ...], float | None]:
     """The categories without the missing one, which comes last if at all, and what that one is: NaN or None."""
-    values = categories.tolist()
+    values = [plain(value) for value in categories.tolist()]
     marker = None if values and values[-1] is None else math.nan
     if values and (marker is None or _is_nan(values[-1])):
         values = values[:-1]

@@ -24,6 +24,8 @@ def logistic(estimator: Any, method: str, columns: Columns) -> Core:
     expected = 1 if len(labels) == _BINARY else len(labels)
     if estimator.coef_.shape != (expected, len(columns.items)):
         raise NotSealed("LogisticRegression has coefficients of an unknown shape")
+    if len(labels) > _BINARY and estimator.solver == "liblinear":
+        raise NotSealed("LogisticRegression has solver='liblinear', which trains one model a class")
     if method == "predict":
         answer = Answer("labels", labels)
     else:

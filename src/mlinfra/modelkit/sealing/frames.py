@@ -43,10 +43,14 @@ def example_rows(recipe: Recipe, rows: Any) -> list[list[Any]]:
         return []
     if hasattr(rows, "columns") and hasattr(rows, "to_numpy"):
         rows = rows[list(recipe.names)].to_numpy(dtype=object) if recipe.names else rows.to_numpy(dtype=object)
-    listed = rows.tolist() if hasattr(rows, "tolist") else [list(row) for row in rows]
+    listed = rows.tolist() if hasattr(rows, "tolist") else [_listed(row, recipe.names) for row in rows]
     if any(len(row) != recipe.columns for row in listed):
         raise NotSealed(f"the example has rows without {recipe.columns} cells")
     return [[_cell(cell) for cell in row] for row in listed]
+
+
+def _listed(row: Any, names: Sequence[str]) -> list[Any]:
+    return [row.get(name) for name in names or row] if isinstance(row, dict) else list(row)
 
 
 def _column(kind: str, marker: float | None, cells: Sequence[Any]) -> Any:

@@ -6,7 +6,7 @@ import hashlib
 import mmap
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mlinfra.errors import CapabilityError, InputRejected, IntegrityError
 from mlinfra.modelkit.sealing import layout
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 else:
     np = Lazy("numpy")
 
-_CHUNK = 1 << 20
+_SMALL = 1 << 20  # bytes; a mapped file keeps a descriptor open, and a server may hold thousands of small models
 
 
 class Sealed:
@@ -89,15 +89,14 @@ def open_sealed(folder: str | Path, document: Mapping[str, Any]) -> Sealed:
     """The sealed model that a manifest's `sealed` names, its digest and its arrays checked.
 
     Raises IntegrityError for a file that is not the one that was saved, CapabilityError where the compiled walk is
-    missing: the estimator then serves. Reads the file once and keeps it mapped; imports nothing but the standard
-    library, and numpy where the model needs it.
+    missing: the estimator then serves. A file above 1 MiB stays mapped, so that processes share its memory. Imports
+    nothing but the standard library, and numpy where the model needs it.
     """
-    path = Path(folder) / str(document["file"])
-    if path.name != document["file"]:
-        raise IntegrityError("a sealed model lies beside its manifest", given=document["file"], allowed="a file name")
+    path = Path(folder) / str(document.get("file"))
+    if path.name != document.get("file"):
+        raise IntegrityError("a sealed model lies beside its manifest", given=path.name, allowed="a file name")
     with path.open("rb") as file:
-        _check_digest(file, path, str(document["sha256"]))
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        data = _checked(file, path.name, str(document.get("sha256")))
     return open_program(from_buffer(data))
 
 
@@ -119,17 +118,23 @@ def _import_numpy() -> None:
         ) from exc
 
 
-def _check_digest(file: Any, path: Path, expected: str) -> None:
+def _checked(file: BinaryIO, name: str, expected: str) -> bytes | mmap.mmap:
+    """The file's content, if its digest is the one expected: a small one read, a large one mapped."""
     digest = hashlib.sha256()
-    for chunk in iter(lambda: file.read(_CHUNK), b""):
+    content = b""
+    for chunk in iter(lambda: file.read(_SMALL), b""):
         digest.update(chunk)
+        content = chunk
     if digest.hexdigest() != expected:
         raise IntegrityError(
-            f"{path.name} is not the file that was saved",
+            f"{name} is not the file that was saved",
             given=digest.hexdigest(),
             allowed=expected,
             todo="fetch the model again",
         )
+    if file.tell() == len(content):
+        return content
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _runner(program: Program, kernel: Kernel) -> Callable[[Any], list[Any]]:
