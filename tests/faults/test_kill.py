@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mlinfra.testing.projects import write_project
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SPEC = """
 version: 1

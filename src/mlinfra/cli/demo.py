@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command(cls=Verb, prints="exit_code: int", example="mlinfra demo")
 @click.pass_obj
 def demo(invocation: Invocation) -> int:
-    """Train, register, deploy, replace and roll back a credit model on this machine.
+    """Train, register, deploy, replace and roll back a credit model here.
 
     Takes about half a minute and leaves nothing behind.
     """

@@ -26,7 +26,7 @@ MEMBERS = {
     "apply": Member("mlinfra.cli.apply:apply", "Do what files say, in the order in which it depends."),
     "plan": Member("mlinfra.cli.plan:plan", "Show what files would lead to; send nothing."),
     "init": Member("mlinfra.cli.init:init", "Write a small project to begin with."),
-    "demo": Member("mlinfra.cli.demo:demo", "Train, register, deploy, replace and roll back a credit model on this machine."),
+    "demo": Member("mlinfra.cli.demo:demo", "Train, register, deploy, replace and roll back a credit model here."),
     "recover": Member("mlinfra.cli.recover:recover", "Settle what a crash left open and do what is due."),
     "env": Member("mlinfra.cli.env:env", "Environments: named places to run things."),
     "job": Member("mlinfra.cli.job:job", "Jobs: training and processing runs."),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from mlinfra.modelkit.sealing import build, open_sealed, seal
 from mlinfra.modelkit.sealing.prove import differences
@@ -34,6 +35,13 @@ class Data:
         self.three = np.digitize(signal, [-0.5, 0.5])
         self.ten = np.digitize(signal, np.linspace(-2, 2, 9))
         self.text = np.where(self.binary, "good", "bad")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Histogram boosting spins while it waits for its threads, for seconds where the cores are busy."""
+    with threadpool_limits(limits=1, user_api="openmp"):
+        yield
 
 
 @pytest.fixture(scope="session")

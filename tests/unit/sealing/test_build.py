@@ -18,6 +18,7 @@ def source(tmp_path):
     return copy
 
 
+@pytest.mark.thorough
 def test_it_is_built_once_and_again_when_the_source_changes(source, tmp_path):
     target = tmp_path / "_walk.abi3.so"
     assert build.build(source, target)
@@ -28,6 +29,7 @@ def test_it_is_built_once_and_again_when_the_source_changes(source, tmp_path):
     assert build.build(source, target)
 
 
+@pytest.mark.thorough
 def test_it_is_built_with_the_compiler_that_is_asked_for(source, tmp_path, monkeypatch):
     monkeypatch.setenv("CC", f"{shutil.which('cc')} -DASKED_FOR=1")
     assert build.compiler()[-1] == "-DASKED_FOR=1"
@@ -51,6 +53,7 @@ def test_without_any_compiler_it_says_so(source, tmp_path, monkeypatch):
         build.build(source, tmp_path / "_walk.abi3.so")
 
 
+@pytest.mark.thorough
 def test_a_source_that_does_not_compile_leaves_the_old_walk(source, tmp_path):
     target = tmp_path / "_walk.abi3.so"
     build.build(source, target)
