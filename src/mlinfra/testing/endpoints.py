@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from mlinfra.engine.marks import alias
 from mlinfra.errors import (
     CapabilityError,
     Conflict,
+    Denied,
     DeploymentFailed,
     InputRejected,
     InvocationFailed,
@@ -170,6 +172,15 @@ class EndpointSuite(Suite):
         deploy(session, endpoint())
         with pytest.raises(InvocationFailed):
             invoke(session, "slopes", rows=[{"x": 7.0}])
+
+    def test_where_approval_is_asked_for_an_unapproved_version_is_not_deployed(
+        self, session: Session, tmp_path: Path
+    ) -> None:
+        champion(session, tmp_path, 2.0)
+        production = replace(session, environment=session.environment.model_copy(update={"stage": "prod"}))
+        with pytest.raises(Denied):
+            deploy(production, endpoint())
+        assert list(list_endpoints(session)) == []
 
     def test_it_says_how_to_call_it(self, session: Session, tmp_path: Path) -> None:
         champion(session, tmp_path, 2.0)

@@ -221,6 +221,14 @@ class JobSuite(Suite):
         assert [each.id for each in ended] == [each.id for each in submissions]
         assert {each.state for each in ended} == {JobState.SUCCEEDED}
 
+    def test_a_listing_goes_over_all_its_pages(self, session: Session, project: Path) -> None:
+        submissions = [
+            submit(session, prepared(session, job("hello", "hello.py", str(number)), project)) for number in range(5)
+        ]
+        listed = [each.id for each in find_jobs(session, JobQuery(page_size=2))]
+        assert sorted(listed) == sorted(each.id for each in submissions)
+        jobs.wait(session, [each.job for each in submissions], max_runtime=MAX_RUNTIME)
+
     def test_recovering_when_nothing_is_open_does_nothing(self, session: Session, project: Path) -> None:
         run(session, job("hello", "hello.py"), project)
         recovered = recover(session)

@@ -241,6 +241,7 @@ def test_a_document_without_a_file_or_a_digest_opens_nothing(document, saved):
         open_sealed(saved[0], document)
 
 
+@pytest.mark.thorough
 def test_small_files_hold_no_descriptor_and_large_ones_are_mapped(data, tmp_path):
     def descriptors() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))

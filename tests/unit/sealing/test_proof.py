@@ -140,6 +140,7 @@ def test_a_fault_of_the_compiled_walk_is_seen(fault, attempt, tmp_path, monkeypa
     assert "differs from the estimator" in document["reason"] or "refuses a row" in document["reason"]
 
 
+@pytest.mark.thorough
 def test_a_walk_without_a_fault_is_seen_to_have_none(attempt, tmp_path, monkeypatch):
     (tmp_path / "whole").mkdir()
     whole = _compiled(tmp_path / "whole", "the walk", "the walk")

@@ -79,6 +79,7 @@ def test_a_forest_with_threads_has_no_single_answer_and_is_not_sealed(data, tmp_
 # ---- order of additions
 
 
+@pytest.mark.thorough
 def test_a_forest_adds_in_the_order_of_its_trees_and_divides_once(data, sealed):
     estimator = RandomForestRegressor(60, random_state=0).fit(data.x, data.real)
     each = np.array([tree.predict(data.x.astype(np.float32)) for tree in estimator.estimators_])
@@ -105,6 +106,7 @@ def test_requests_to_a_model_that_multiplies_through_blas_must_not_be_joined(dat
     assert not sealed(estimator, "predict_proba").joinable
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", [RandomForestClassifier, HistGradientBoostingClassifier])
 def test_requests_to_trees_may_be_joined(kind, data, sealed):
     model = sealed(kind(random_state=0).fit(data.x, data.binary), "predict_proba")
