@@ -146,6 +146,8 @@ def needed_by_endpoint(spec: EndpointSpec) -> dict[str, Capability]:
     """Field -> capability, for what this endpoint asks for beyond the common ground."""
     capture = spec.capture
     asked = {
+        "deployments": (len(spec.deployments) > 1, Capability.ENDPOINT_TRAFFIC),
+        "rollout.strategy": (spec.rollout.strategy == "canary", Capability.ENDPOINT_TRAFFIC),
         "scale.max": (spec.scale.max > spec.scale.min, Capability.ENDPOINT_AUTOSCALE),
         "scale.min": (spec.scale.min == 0, Capability.ENDPOINT_SCALE_TO_ZERO),
         "capture": (capture is not None, Capability.ENDPOINT_CAPTURE),
