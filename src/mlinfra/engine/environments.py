@@ -158,7 +158,8 @@ def confirm(environment: Environment, *, yes: bool, confirmation: str | None, ve
         UsageError: `--yes` is missing.
         Denied: the environment is protected and was not confirmed by name.
     """
-    where = f"{environment.name} ({environment.platform} {environment.account or 'this machine'} {environment.region})"
+    place = " ".join(filter(None, (environment.platform, environment.account, environment.region)))
+    where = f"{environment.name} ({place})"
     if environment.protected and confirmation != environment.name:
         raise Denied(
             f"{verb} in protected environment {where} needs a second word",
