@@ -81,9 +81,9 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         """The client is gone; what is being predicted for it goes nowhere."""
         self._ended = True
-        for request in (self._request, self._busy, *self._waiting):
-            self._release(request)
-        self._waiting.clear()
+        self._release(self._request)
+        self._release(self._busy)
+        self._forget_waiting()
         self._app.leave(self)
 
     def data_received(self, data: bytes) -> None:
@@ -160,7 +160,8 @@ class Connection(asyncio.Protocol):
         headers = request.headers
         if version != "1.1":
             request.old = True
-        self._upgrading = b"upgrade" in headers or request.method == b"CONNECT"
+        offered = b"upgrade" in headers or request.method == b"CONNECT"
+        self._upgrading = offered and self._parser.should_upgrade()
         if self._large or self._received:
             self._limit_head()
         if int(headers.get(b"content-length", 0)) > self._body_limit:
@@ -289,7 +290,7 @@ class Connection(asyncio.Protocol):
         """End our side and let the client read: closing at once could destroy the answer on its way."""
         self._phase = _DEAF
         self._ended = True
-        self._waiting.clear()
+        self._forget_waiting()
         self.deadline = self._app.now + _LINGER
         if not self._transport.is_closing():
             self._transport.write_eof()
@@ -366,6 +367,11 @@ class Connection(asyncio.Protocol):
         self._upgrading = False
         self._parser = httptools.HttpRequestParser(self)
         self.data_received(head + rest)
+
+    def _forget_waiting(self) -> None:
+        for request in self._waiting:
+            self._release(request)
+        self._waiting.clear()
 
     def _release(self, request: Request | None) -> None:
         if request is not None:

@@ -133,6 +133,8 @@ def receive(connection: socket.socket) -> bytes:
         post(LENGTH, version=b"1.0", host=b""),
         b"\r\n\r\n" + GOOD,
         post(LENGTH, b"X-Empty:", b"X-Many: a", b"X-Many: b"),
+        post(LENGTH, b"Upgrade: h2c"),
+        post(LENGTH, b"Connection: upgrade"),
         post(LENGTH, b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABkAAQAAP__"),
         post(
             b"Transfer-Encoding: chunked",
