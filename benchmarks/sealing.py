@@ -3,8 +3,9 @@
     .venv/bin/python benchmarks/sealing.py [--rounds 7] [--only forest]
 
 Prints nanoseconds a row for requests of 1 and of 1,000 rows (medians over the rounds), and in how many of those rows
-the two differ in a bit; then, in processes of their own, the time from start to the first answer and the memory (PSS)
-of a process that holds the model. The sealed form runs as a server runs it: opened from its file, digest checked.
+the two differ in a bit; then, in processes of their own, the time from start to the first answer and the memory of a
+process that holds the model (PSS, which divides what processes share, and RSS, which does not). The sealed form runs as
+a server runs it: opened from its file, digest checked. Everything has one thread, so that CPU time means the same.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from mlinfra.modelkit.sealing import open_sealed, seal
 from mlinfra.modelkit.sealing.prove import differences
@@ -137,21 +139,28 @@ predictions = getattr(model, {method!r})(numpy.array({row!r}, dtype={dtype!r}))
 """
 _AND_THEN = """
 with open("/proc/self/smaps_rollup") as file:
-    print(sum(int(line.split()[1]) for line in file if line.startswith("Pss:")))
+    print(*(line.split()[1] for line in file if line.startswith(("Pss:", "Rss:"))))
 """
 
 
 def cold_start(code: str, rounds: int) -> dict[str, float]:
-    """Milliseconds from start to exit and PSS after the first answer, of a process that does nothing else."""
-    walls, memory = [], []
+    """Milliseconds from start to exit and MB after the first answer, of a process that does nothing else."""
+    walls, rss, pss = [], [], []
     for _ in range(rounds):
         begin = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", code + _AND_THEN], capture_output=True, text=True, check=True
+            [sys.executable, "-W", "ignore", "-c", code + _AND_THEN],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
         )
         walls.append((time.perf_counter() - begin) * 1e3)
-        memory.append(int(done.stdout) / 1024)
-    return {"wall_ms": statistics.median(walls), "pss_mb": statistics.median(memory)}
+        resident, shared = (int(number) / 1024 for number in done.stdout.split())
+        rss.append(resident)
+        pss.append(shared)
+    median = statistics.median
+    return {"wall_ms": median(walls), "rss_mb": median(rss), "pss_mb": median(pss)}
 
 
 def measure(case: Case, rounds: int, folder: Path) -> dict[str, Any]:
@@ -191,14 +200,18 @@ def print_rows(results: list[dict[str, Any]]) -> None:
             f"{many['estimator']:11,.0f}{many['sealed']:8,.0f}{many['times']:7,.1f}"
             f"{one['differing'] + many['differing']:8.0f}"
         )
-    print(f"\n{'start to first answer, and memory':34}{'sealed':>18}{'joblib':>22}{'file KB':>20}{'seal s':>8}")
+    heads = f"{'sealed: PSS, RSS':>24}{'joblib: PSS, RSS':>26}{'KB':>8}{'KB':>9}{'seal s':>8}"
+    print(f"\n{'start to first answer':34}{heads}")
     for result in results:
-        sealed, kept = result["sealed"], result["joblib"]
         print(
-            f"{result['name']:34}{sealed['wall_ms']:8,.0f} ms{sealed['pss_mb']:5.0f} MB"
-            f"{kept['wall_ms']:12,.0f} ms{kept['pss_mb']:5.0f} MB"
-            f"{result['sealed_kb']:11,.0f} /{result['joblib_kb']:8,.0f}{result['seal_s']:7.1f}"
+            f"{result['name']:34}{start(result['sealed']):>24}{start(result['joblib']):>26}"
+            f"{result['sealed_kb']:8,.0f}{result['joblib_kb']:9,.0f}{result['seal_s']:8.1f}"
         )
+
+
+def start(figures: dict[str, float]) -> str:
+    """The figures of a start in one cell."""
+    return f"{figures['wall_ms']:,.0f} ms {figures['pss_mb']:4.0f} {figures['rss_mb']:4.0f} MB"
 
 
 def main() -> None:
@@ -210,16 +223,16 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     results = []
-    for case in cases():
-        if options.only in case.name:
-            with tempfile.TemporaryDirectory() as folder:
-                results.append(measure(case, options.rounds, Path(folder)))
+    with threadpool_limits(limits=1):
+        for case in cases():
+            if options.only in case.name:
+                with tempfile.TemporaryDirectory() as folder:
+                    results.append(measure(case, options.rounds, Path(folder)))
     if options.json:
         print(json.dumps(results, indent=2))
         return
-    bare = cold_start("", options.rounds)
     print_rows(results)
-    print(f"{'an empty interpreter':34}{bare['wall_ms']:8,.0f} ms{bare['pss_mb']:5.0f} MB")
+    print(f"{'an empty interpreter':34}{start(cold_start('', options.rounds)):>24}")
     print(f"\n{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}")
 
 

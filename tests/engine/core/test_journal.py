@@ -71,6 +71,7 @@ def test_what_is_owed_twice_is_due_once_and_done_once(journal: Journal):
     assert [owed.kind for owed in journal.follow_ups("env", "abc")] == ["retry"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("damage", ["garbage", "truncated", "flipped"])
 def test_a_torn_journal_is_set_aside_and_a_new_one_begun(tmp_path: Path, damage: str):
     path = tmp_path / "journal.db"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlinfra.contract.requests import File, Lookup, Ref, Request, dig, found
@@ -16,6 +16,7 @@ bodies = st.dictionaries(
 READ = Request(step="read", service="s", operation="Get", effect=False)
 
 
+@settings(max_examples=30)
 @given(body=bodies, repeatable=st.booleans())
 def test_a_request_survives_its_document(body: dict[str, object], *, repeatable: bool):
     request = Request("make", "s", "Create", body, repeatable=repeatable, lookup=Lookup(READ, "items"))

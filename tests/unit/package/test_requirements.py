@@ -123,6 +123,7 @@ def test_another_platform_is_never_locked_from_what_is_installed_here(
     assert found.packages == ("click==99.0",)
 
 
+@pytest.mark.thorough
 def test_another_python_is_never_locked_from_what_is_installed_here(
     write: Callable[..., Path], cache: Path, index: Index
 ) -> None:

@@ -49,6 +49,7 @@ def test_the_document_says_what_was_sealed_and_how_it_was_proved(saved):
     assert json.loads(json.dumps(document)) == document
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("estimator", "target", "expected"),
     [

@@ -71,6 +71,7 @@ def attempt(data, mixed, tmp_path, quiet):
     return run
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "case", ["forest", "regressor", "boosting", "classes", "sets", "old boosting", "scaled", "sparse"]
 )
@@ -219,6 +220,7 @@ def test_a_fault_in_a_scaler_is_seen(broken, attempt, monkeypatch):
     assert "differs from the estimator" in attempt("scaled")["reason"]
 
 
+@pytest.mark.thorough
 def test_an_encoder_that_is_one_category_off_is_seen(attempt, monkeypatch):
     whole = extract_columns.one_hot_encoder
 
@@ -253,6 +255,7 @@ def test_a_product_without_blas_is_seen(attempt, monkeypatch):
     assert "differs from the estimator" in attempt("scaled")["reason"]
 
 
+@pytest.mark.thorough
 def test_a_softmax_over_a_matrix_that_lies_otherwise_is_seen(attempt, monkeypatch):
     whole = extract_boosting.boosted_answer
     monkeypatch.setattr(

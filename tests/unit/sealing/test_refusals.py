@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn import config_context
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
@@ -140,6 +141,11 @@ def test_a_version_that_was_not_tested_is_refused(data, tmp_path, monkeypatch):
     monkeypatch.setitem(allow.VERSIONS, "sklearn", ("0.1.0",))
     reason = seal(_forest().fit(data.x, data.binary), "predict", None, tmp_path)["reason"]
     assert "is not among the versions tested (0.1.0)" in reason
+
+
+def test_the_installed_version_is_one_that_was_tested():
+    """Whoever renews the lock runs the slow tests here first, and then adds the version."""
+    assert sklearn.__version__ in allow.VERSIONS["sklearn"]
 
 
 def test_columns_of_text_and_of_numbers_may_not_be_one(mixed, tmp_path, quiet):

@@ -285,6 +285,13 @@ def test_a_buffer_needs_no_numpy(linear, data):
     assert linear.predict(raw) == linear.predict(np.ascontiguousarray(data.x[:2, :3]))
 
 
+@pytest.mark.parametrize("offset", range(8))
+def test_a_tensor_in_the_middle_of_a_body_may_lie_anywhere(offset, linear, data):
+    rows = np.ascontiguousarray(data.x[:40, :3])
+    body = bytes(offset) + rows.tobytes()
+    assert linear.predict(np.frombuffer(body, offset=offset).reshape(40, 3)) == linear.predict(rows)
+
+
 def test_names_of_columns_are_told_where_the_estimator_has_them(data, sealed):
     estimator = LinearRegression().fit(data.x[:, :2], data.real)
     estimator.feature_names_in_ = np.array(["age", "income"], dtype=object)

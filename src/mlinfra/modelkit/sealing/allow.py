@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # By module: versions whose every kind went through the tests here with 0 differing bits.
-VERSIONS = {"sklearn": ("1.9.1", "1.8.0", "1.7.2", "1.6.1", "1.5.2"), "lightgbm": ("4.7.0",), "xgboost": ("3.2.0",)}
+VERSIONS = {
+    "sklearn": ("1.9.1", "1.8.0", "1.7.2", "1.6.1", "1.5.2", "1.4.2"),
+    "lightgbm": ("4.7.0",),
+    "xgboost": ("3.2.0",),
+}
 
 _ONE_JOB = (
     "with several threads its trees are added in any order, so it has no single answer; set n_jobs=1 and save again"

@@ -126,8 +126,10 @@ def _threshold_bits(model: TreeModel, inner: Integers, cuts: list[Any]) -> npt.N
 def _ranks(trees: Trees, inner: Integers, cuts: list[Any]) -> npt.NDArray[np.float32]:
     """Each threshold's place among its feature's cuts; a value's rank is the number of cuts below it."""
     ranks = np.zeros(len(inner), np.float32)
+    order = np.argsort(trees.feature[inner], kind="stable")
+    edges = np.searchsorted(trees.feature[inner][order], np.arange(len(cuts) + 1))
     for index, values in enumerate(cuts):
-        mine = trees.feature[inner] == index
+        mine = order[edges[index] : edges[index + 1]]
         ranks[mine] = np.searchsorted(values, trees.threshold[inner[mine]])
     return ranks
 

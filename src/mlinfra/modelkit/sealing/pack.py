@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from mlinfra.modelkit.sealing.recipe import Array, Feature, Recipe, Vocabulary
+    from mlinfra.modelkit.sealing.recipe import Array, Feature, Floats, Recipe, Vocabulary
 else:
     np = Lazy("numpy")
 
@@ -33,10 +33,11 @@ def pack(recipe: Recipe) -> Program:
     kept = _kept_features(recipe)
     features = [recipe.features[index] for index in kept]
     slots = _cell_slots(features) if recipe.form == "cells" else _number_slots(recipe, features)
+    cuts = _cuts(recipe)
     arrays: dict[str, Array] = {
         "slots": np.array(slots.rows, dtype=layout.SLOT),
-        **_feature_arrays(recipe, features, slots, kept),
-        **_model_arrays(recipe.model, kept),
+        **_feature_arrays(recipe.model, list(paired(kept, features)), slots, cuts),
+        **_model_arrays(recipe.model, kept, cuts),
     }
     model = recipe.model
     return Program(
@@ -95,14 +96,16 @@ def _slot(feature: Feature, table: int) -> tuple[int, int, int, int]:
     return (feature.column, table, feature.vocabulary.missing, feature.vocabulary.unknown)
 
 
-def _feature_arrays(recipe: Recipe, features: list[Feature], slots: _Slots, kept: list[int]) -> Mapping[str, Array]:
+def _feature_arrays(
+    model: TreeModel | LinearModel, features: list[tuple[int, Feature]], slots: _Slots, cuts: list[Floats]
+) -> Mapping[str, Array]:
+    """`features` come with the number that the model's trees know them by."""
     ops: list[tuple[Any, ...]] = []
     known: list[float] = []
     rows = []
-    cuts = _cuts(recipe.model)
     edges = np.cumsum([0] + [len(part) for part in cuts])
-    for (index, feature), slot in paired(list(paired(kept, features)), slots.of_feature):
-        kind, cut_first, cut_count = _kind(recipe.model, index, edges)
+    for (index, feature), slot in paired(features, slots.of_feature):
+        kind, cut_first, cut_count = _kind(model, index, edges)
         rows.append((slot, len(ops), len(feature.ops), layout.KINDS.index(kind), cut_first, cut_count, (0, 0)))
         for op in feature.ops:
             ops.append((layout.OPS.index(op.name), len(known), len(op.known), 0, op.a, op.b))
@@ -115,14 +118,11 @@ def _feature_arrays(recipe: Recipe, features: list[Feature], slots: _Slots, kept
     }
 
 
-def _cuts(model: TreeModel | LinearModel) -> list[Any]:
+def _cuts(recipe: Recipe) -> list[Floats]:
     """For each feature of a ranked model the thresholds that its nodes compare with, ascending."""
-    if not isinstance(model, TreeModel) or not model.ranked:
+    if not isinstance(recipe.model, TreeModel) or not recipe.model.ranked:
         return []
-    trees = model.trees
-    compares = (trees.left >= 0) & (trees.category_set < 0)
-    count = int(trees.feature.max(initial=0)) + 1
-    return [np.unique(trees.threshold[compares & (trees.feature == index)]) for index in range(count)]
+    return recipe.model.trees.thresholds(len(recipe.features))
 
 
 def _kind(model: TreeModel | LinearModel, index: int, edges: Any) -> tuple[str, int, int]:
@@ -130,14 +130,12 @@ def _kind(model: TreeModel | LinearModel, index: int, edges: Any) -> tuple[str, 
         return "double", 0, 0
     if not model.ranked or index in model.categorical:
         return "float", 0, 0
-    if index + 1 >= len(edges):
-        return "rank", 0, 0
     return "rank", int(edges[index]), int(edges[index + 1] - edges[index])
 
 
-def _model_arrays(model: TreeModel | LinearModel, kept: list[int]) -> Mapping[str, Array]:
+def _model_arrays(model: TreeModel | LinearModel, kept: list[int], cuts: list[Floats]) -> Mapping[str, Array]:
     if isinstance(model, TreeModel):
-        return {**pack_trees(model, kept, _cuts(model)), "start": np.asarray(model.start, np.float64)}
+        return {**pack_trees(model, kept, cuts), "start": np.asarray(model.start, np.float64)}
     if model.sparse:
         bias = np.broadcast_to(model.bias, (model.outputs,))
         weights = model.weights.reshape(-1, model.outputs)

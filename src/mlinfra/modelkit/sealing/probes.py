@@ -76,7 +76,7 @@ def probe(recipe: Recipe, examples: Sequence[Row], seed: int = 1) -> Probes:
     """Thresholds with their neighbours, paths through trees, extremes one cell at a time; the same rows each time."""
     rng = random.Random(seed)  # noqa: S311  not secrets
     with np.errstate(all="ignore"):
-        thresholds = [_thresholds(recipe, index) for index in range(len(recipe.features))]
+        thresholds = _thresholds(recipe)
         most = min(_MOST_THRESHOLDS, max(10, _MOST_CELLS // recipe.columns // _NEIGHBOURS))
         tried = [_sampled(values, most, rng) for values in thresholds]
         columns = [_candidates(recipe, column, tried, rng) for column in range(recipe.columns)]
@@ -87,14 +87,12 @@ def probe(recipe: Recipe, examples: Sequence[Row], seed: int = 1) -> Probes:
     return Probes(rows, sum(map(len, tried)), sum(map(len, thresholds)))
 
 
-def _thresholds(recipe: Recipe, index: int) -> list[float]:
-    """The different thresholds that nodes compare a feature with."""
+def _thresholds(recipe: Recipe) -> list[list[float]]:
+    """For each feature the different thresholds that it is compared with."""
+    count = len(recipe.features)
     if not isinstance(recipe.model, TreeModel):
-        return []
-    trees = recipe.model.trees
-    mine = (trees.left >= 0) & (trees.category_set < 0) & (trees.feature == index)
-    values = np.unique(trees.threshold[mine])
-    return [float(value) for value in values[np.isfinite(values)]]
+        return [[] for _ in range(count)]
+    return [values[np.isfinite(values)].tolist() for values in recipe.model.trees.thresholds(count)]
 
 
 def _sampled(values: list[Any], most: int, rng: random.Random) -> list[Any]:

@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from mlinfra.modelkit.sealing.lazy import Lazy
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
     Integers = npt.NDArray[np.int64]
     Cell = str | int | float | bool | None
+else:
+    np = Lazy("numpy")
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
@@ -104,6 +108,16 @@ class Trees:
     roots: Integers
     leaves: Floats  # rows x width
     sets: npt.NDArray[np.uint32]  # rows x 8
+
+    def thresholds(self, features: int) -> list[Floats]:
+        """For each of so many features the different thresholds that nodes compare it with, ascending."""
+        compares = (self.left >= 0) & (self.category_set < 0)
+        order = np.lexsort((self.threshold[compares], self.feature[compares]))
+        feature, threshold = self.feature[compares][order], self.threshold[compares][order]
+        is_new = np.ones(len(order), dtype=bool)
+        is_new[1:] = (feature[1:] != feature[:-1]) | (threshold[1:] != threshold[:-1])
+        edges = np.searchsorted(feature[is_new], np.arange(features + 1))
+        return [threshold[is_new][edges[index] : edges[index + 1]] for index in range(features)]
 
 
 @dataclass(frozen=True)

@@ -310,7 +310,7 @@ ALWAYS_INLINE int guard(const Model *m, int kind, const double *values, const fl
     return missing ? MISSING : infinite ? INFINITE : large ? TOO_LARGE : 0;
 }
 
-enum { COLUMN = 256 };
+enum { COLUMN = 64 }; /* rows of a block whose features stay in the first cache */
 
 /* One feature of at most COLUMN rows, from slots to `wide` or `narrow`, whichever the model uses; both lie row by row. */
 ALWAYS_INLINE int compute_feature(const Model *m, size_t f, const double *slots, size_t count, double *wide, float *narrow)
@@ -663,6 +663,19 @@ static int is_double_format(const char *format)
     return format && (!strcmp(format, "d") || !strcmp(format, "@d") || !strcmp(format, "=d") || !strcmp(format, "<d"));
 }
 
+/* A tensor in the middle of a request's body lies anywhere. */
+static int align_rows(Rows *rows)
+{
+    rows->copy = malloc((size_t)rows->view.len + 1);
+    if (rows->copy == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    memcpy(rows->copy, rows->view.buf, (size_t)rows->view.len);
+    rows->slots = rows->copy;
+    return 0;
+}
+
 static int borrow_rows(const Model *m, PyObject *object, Rows *rows)
 {
     if (m->form != FORM_NUMBERS) {
@@ -678,7 +691,7 @@ static int borrow_rows(const Model *m, PyObject *object, Rows *rows)
     }
     rows->count = (size_t)rows->view.shape[0];
     rows->slots = rows->view.buf;
-    return 0;
+    return (uintptr_t)rows->view.buf % sizeof(double) ? align_rows(rows) : 0;
 }
 
 static int is_missing(PyObject *cell)
@@ -822,6 +835,12 @@ static size_t block_rows(const Model *m)
     return rows < 64 ? 64 : rows > 1024 ? 1024 : rows;
 }
 
+/* How many numbers a row of the result has. */
+static size_t stride_of(const Model *m)
+{
+    return m->n_trees || m->coefficients ? m->outputs : m->n_features;
+}
+
 static int score_block(const Model *m, const double *slots, size_t rows, void *scratch, double *out, Refusal *refusal)
 {
     if (m->n_trees) {
@@ -838,12 +857,12 @@ static int score_block(const Model *m, const double *slots, size_t rows, void *s
     return 0;
 }
 
-/* Fills `out` with n x outputs scores (n x features where the model only computes features).
+/* Fills `out` with the scores of all rows, or with their features where the model computes nothing else.
  * Runs without the GIL: touches no Python object. Returns 0, 1 for a refusal, -1 for want of memory. */
 static int score_rows(const Model *m, const Rows *rows, double *out, Refusal *refusal)
 {
     double small[SMALL];
-    size_t step = block_rows(m), stride = m->n_trees || m->coefficients ? m->outputs : m->n_features;
+    size_t step = block_rows(m), stride = stride_of(m);
     size_t need = (rows->count < step ? rows->count : step) * m->n_features;
     double *scratch = need <= SMALL ? small : malloc(need * sizeof *scratch);
     int status = scratch ? 0 : -1;
@@ -881,11 +900,6 @@ static int raise_refused(PyTypeObject *type, const Refusal *refusal)
         Py_DECREF(what);
     }
     return -1;
-}
-
-static size_t stride_of(const Model *m)
-{
-    return m->n_trees || m->coefficients ? m->outputs : m->n_features;
 }
 
 /* Rows to a new bytearray of float64 scores; `count` is set to the number of rows. */
