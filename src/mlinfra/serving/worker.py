@@ -68,11 +68,14 @@ async def _run(settings: Settings, listener: socket.socket, model: Model | None,
     spare = listener.dup()
     server = await loop.create_server(partial(Connection, app), sock=listener)
     ticking = loop.create_task(_tick(app))
+    minding = loop.create_task(_mind_the_parent(stopping)) if loaded else None
     code = await stopping
     server.close()
     await _take_in(app, spare)
     await _drain(app)
     ticking.cancel()
+    if minding:
+        minding.cancel()
     lane.stop()
     if capture:
         await loop.run_in_executor(None, capture.close)
@@ -128,6 +131,14 @@ async def _tick(app: App) -> None:
             app.tick()
         except Exception as exc:  # noqa: BLE001  deadlines must go on being kept
             log("fault", level="error", error=exc)
+
+
+async def _mind_the_parent(stopping: asyncio.Future[int]) -> None:
+    """One of several workers does not outlive the process that started it, however that ended."""
+    parent = os.getppid()
+    while os.getppid() == parent:  # noqa: ASYNC110  the system tells nobody of a parent that is gone
+        await asyncio.sleep(_TICK)
+    _stop(stopping, 0)
 
 
 async def _take_in(app: App, port: socket.socket) -> None:

@@ -308,3 +308,20 @@ def test_a_client_that_leaves_is_not_predicted_for(start: Any, packages: Path) -
         started = time.monotonic()
         assert server.predict([[0.0]]) == [0.0]
         assert time.monotonic() - started < 1.4
+
+
+def test_workers_do_not_outlive_a_parent_that_was_killed(start: Any, packages: Path) -> None:
+    with start(packages / "numbers", "--workers", "2") as server:
+        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+        workers = children.read_text().split()
+        assert len(workers) == 2
+        server.process.kill()
+        server.process.wait()
+        until(lambda: all(_has_ended(worker) for worker in workers))
+
+
+def _has_ended(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
