@@ -114,6 +114,13 @@ def settle(session: Session, request: Request) -> Document | None:
     return existing
 
 
+def pause_before_next(exc: TemporaryError, attempt: int) -> float:
+    """Seconds to wait after a failed attempt, counted from 1: what the platform asks for, else longer each time."""
+    if exc.retry_after is not None:
+        return exc.retry_after
+    return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (attempt - 1)) * (0.5 + random.random() / 2)  # noqa: S311  jitter
+
+
 def _send_once(session: Session, procedure: str, request: Request) -> Document:
     """One intent, one sending, one outcome; a conflict over a name that only this work would choose is success."""
     session.pacer.acquire(request.quota)
@@ -158,9 +165,7 @@ def _after_doubt(session: Session, request: Request) -> Document | None:
 
 
 def _pause(session: Session, request: Request, exc: TemporaryError, attempt: int) -> None:
-    pause = exc.retry_after
-    if pause is None:
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1)) * (0.5 + random.random() / 2)  # noqa: S311  jitter
+    pause = pause_before_next(exc, attempt)
     if isinstance(exc, Throttled):
         session.pacer.penalise(request.quota, pause)
     session.say(f"{request.operation}: {exc.what}; again in {pause:.1f} s")

@@ -30,7 +30,6 @@ class Lease:
         self._key = key
         self._ttl = ttl
         self._owner = uuid.uuid4().hex
-        self._etag = ""
         self._renewed = 0.0
         self.generation = 0
 
@@ -84,9 +83,7 @@ class Lease:
             "expires": (now + timedelta(seconds=self._ttl)).isoformat(),
             "generation": self.generation,
         }
-        self._etag = records.write(
-            self._session, self._key, document, if_match=held.etag if held else None, if_absent=held is None
-        )
+        records.write(self._session, self._key, document, if_match=held.etag if held else None, if_absent=held is None)
         self._renewed = self._session.clock.monotonic()
 
     def _free(self, held: Record) -> bool:

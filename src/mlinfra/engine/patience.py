@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING, TypeVar
 
-from mlinfra.engine.effects import FIRST_PAUSE, LONGEST_PAUSE, TRIES
+from mlinfra.engine.effects import TRIES, pause_before_next
 from mlinfra.errors import TemporaryError
 
 if TYPE_CHECKING:
@@ -26,10 +25,7 @@ def patiently(session: Session, call: Callable[[], Result]) -> Result:
         try:
             return call()
         except TemporaryError as exc:
-            pause = exc.retry_after
-            if pause is None:
-                pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1))
-                pause *= 0.5 + random.random() / 2  # noqa: S311  jitter
+            pause = pause_before_next(exc, attempt)
             session.say(f"{exc.what}; again in {pause:.1f} s")
             session.clock.sleep(pause)
     return call()
