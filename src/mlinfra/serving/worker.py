@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,12 +34,21 @@ _TICK = 0.5  # seconds
 _SWITCH = 0.0005  # seconds until a busy lane lets the event loop have its turn
 
 
-def run(settings: Settings, listener: socket.socket, model: Model | None = None, metrics: Metrics | None = None) -> int:
-    """Serve until told to stop; the exit code. A model that is given has been loaded, but not proved."""
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one of several workers was given by the process that forked it."""
+
+    model: Model  # loaded, not proved
+    metrics: Metrics
+    parent: int  # process id, read before the fork: afterwards it may be gone, and another one in its place
+
+
+def run(settings: Settings, listener: socket.socket, share: Share | None = None) -> int:
+    """Serve until told to stop; the exit code."""
     sys.setswitchinterval(_SWITCH)
     warnings.filterwarnings("ignore", message="X does not have valid feature names")  # compared when it was saved
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_run(settings, listener, model, metrics))
+        return runner.run(_run(settings, listener, share))
 
 
 def new_model(settings: Settings) -> Model:
@@ -47,11 +57,10 @@ def new_model(settings: Settings) -> Model:
     return Model(settings.name or name, settings.version, folder, settings.digest or None)
 
 
-async def _run(settings: Settings, listener: socket.socket, model: Model | None, metrics: Metrics | None) -> int:
+async def _run(settings: Settings, listener: socket.socket, share: Share | None) -> int:
     loop = asyncio.get_running_loop()
-    loaded = model is not None
-    model = model or new_model(settings)
-    metrics = metrics or Metrics(1)
+    model = share.model if share else new_model(settings)
+    metrics = share.metrics if share else Metrics(1)
     lane = Lane(loop, settings.queue_length, settings.queue_seconds)
     capture = Capture(settings, metrics) if settings.capture else None
     app = App(settings=settings, models=Models(model), lane=lane, metrics=metrics, capture=capture, soon=loop.call_soon)
@@ -59,16 +68,16 @@ async def _run(settings: Settings, listener: socket.socket, model: Model | None,
     prepared = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _told_to_stop, stopping, prepared)
+    minding = loop.create_task(_mind_the_parent(share.parent, stopping, prepared)) if share else None
     lane.start()
     if capture:
         capture.start()
-    lane.submit(partial(_prepare, model, loaded=loaded), partial(_prepared, stopping, app, prepared), 0.0)
-    if loaded:
+    lane.submit(partial(_prepare, model, loaded=share is not None), partial(_prepared, stopping, app, prepared), 0.0)
+    if share:
         await prepared.wait()  # one of several workers: until it is ready, the others take what comes
     spare = listener.dup()
     server = await loop.create_server(partial(Connection, app), sock=listener)
     ticking = loop.create_task(_tick(app))
-    minding = loop.create_task(_mind_the_parent(stopping)) if loaded else None
     code = await stopping
     server.close()
     await _take_in(app, spare)
@@ -133,12 +142,11 @@ async def _tick(app: App) -> None:
             log("fault", level="error", error=exc)
 
 
-async def _mind_the_parent(stopping: asyncio.Future[int]) -> None:
+async def _mind_the_parent(parent: int, stopping: asyncio.Future[int], prepared: asyncio.Event) -> None:
     """One of several workers does not outlive the process that started it, however that ended."""
-    parent = os.getppid()
     while os.getppid() == parent:  # noqa: ASYNC110  the system tells nobody of a parent that is gone
         await asyncio.sleep(_TICK)
-    _stop(stopping, 0)
+    _told_to_stop(stopping, prepared)
 
 
 async def _take_in(app: App, port: socket.socket) -> None:

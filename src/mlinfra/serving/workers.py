@@ -61,6 +61,7 @@ class Supervisor:
     def _start(self, number: int) -> None:
         if self._stopping:
             return
+        share = worker.Share(self._model, self._metrics, parent=os.getpid())
         pid = os.fork()
         if pid:
             self._workers[pid] = number
@@ -68,7 +69,7 @@ class Supervisor:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         self._metrics.own(number)
-        os._exit(worker.run(self._settings, self._listener, self._model, self._metrics))
+        os._exit(worker.run(self._settings, self._listener, share))
 
     def _give_up(self, code: int) -> None:
         """A worker ended by its own decision: another one would decide the same."""

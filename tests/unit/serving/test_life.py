@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import http.client
 import json
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mlinfra.modelkit import Manifest
+from mlinfra.serving import worker
 from mlinfra.serving.capture import read
 
 if TYPE_CHECKING:
@@ -318,6 +320,17 @@ def test_workers_do_not_outlive_a_parent_that_was_killed(start: Any, packages: P
         server.process.kill()
         server.process.wait()
         until(lambda: all(_has_ended(worker) for worker in workers))
+
+
+def test_a_worker_whose_parent_was_killed_before_it_looked_stops_before_it_is_ready() -> None:
+    async def orphaned() -> tuple[int, bool]:
+        stopping: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        prepared = asyncio.Event()
+        gone = os.getpid()  # nobody's parent here
+        await asyncio.wait_for(worker._mind_the_parent(gone, stopping, prepared), 5)
+        return stopping.result(), prepared.is_set()
+
+    assert asyncio.run(orphaned()) == (0, True)
 
 
 def _has_ended(pid: str) -> bool:
