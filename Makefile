@@ -27,7 +27,13 @@ setup: .venv/.locked ## bring up .venv with the locked packages
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
-demo: setup ## train, register, deploy, ask, replace, roll back and clean up a credit model on this machine
+.venv/.demo: requirements.lock pyproject.toml hatch_build.py src/mlinfra/modelkit/sealing/walk.c $(filter .tools/bin/uv,$(UV))
+	test -x $(BIN)/python || $(UV) venv --quiet --seed --python $(PYTHON) .venv
+	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --constraint requirements.lock \
+	  --editable '.[serving]' scikit-learn
+	touch $@
+
+demo: .venv/.demo ## train, register, deploy, ask, replace, roll back and clean up a credit model on this machine
 	$(BIN)/python examples/credit/demo.py
 
 test: setup ## one representative of each promise; prints what is left to test-all
@@ -65,7 +71,8 @@ bench: setup ## measure what the documentation claims; each peer in an environme
 
 lock: ## renew requirements.lock: versions and hashes, no addresses
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --no-emit-index-url --no-emit-find-links --extra serving --group dev --upgrade pyproject.toml -o requirements.lock
+	  --no-emit-index-url --no-emit-find-links --extra serving --extra aws --extra emulator --group dev --upgrade \
+	  pyproject.toml -o requirements.lock
 
 clean: ## remove what make brought up
 	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis
