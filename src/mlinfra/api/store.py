@@ -78,7 +78,7 @@ class ObjectStore:
 
     @property
     def _store(self) -> Store:
-        return self._session.client.store(self._name)
+        return self._session.store(self._name)
 
     def _fetch(self, key: str, target: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)

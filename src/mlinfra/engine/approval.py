@@ -16,10 +16,9 @@ from mlinfra.contract.models import Marks
 from mlinfra.contract.states import Approval
 from mlinfra.engine import audit, records
 from mlinfra.engine.marks import alone, mark
-from mlinfra.engine.patience import patiently
 from mlinfra.engine.uses import registrant
 from mlinfra.engine.versions import resolve
-from mlinfra.errors import Conflict, Denied, IntegrityError, UsageError
+from mlinfra.errors import Denied, IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +94,7 @@ def decisions(session: Session, version: VersionObservation) -> list[Decision]:
     if not version.digest:
         return []
     prefix = f"{_folder(version)}{version.model}-"
-    written = patiently(session, lambda: {info.key: info.modified for info in _store(session).list(prefix)})
+    written = {info.key: info.modified for info in _store(session).list(prefix)}
     found = [_read(session, key) for key in written if is_about(key, version.model)]
     about = [each for each in found if each is not None and each.version == version.version]
     return sorted(about, key=lambda each: (written[each.key], each.time, each.decision is Approval.REJECTED))
@@ -173,10 +172,7 @@ def _record(session: Session, version: VersionObservation, decision: Approval, n
         "note": note,
     }
     key = f"{_folder(version)}{version.model}-{now:%Y%m%dT%H%M%S.%fZ}-{uuid.uuid4().hex[:8]}.json"
-    try:
-        patiently(session, lambda: records.write(session, key, document, if_absent=True))
-    except Conflict:  # only this call would choose the key: an earlier try whose answer was lost
-        session.say(f"{version.name}: the decision had been written already")
+    records.write(session, key, document, if_absent=True)
     _log(session, version, decision, key)
     return _decision(key, document)
 
@@ -205,11 +201,11 @@ def _set_native_mark(session: Session, version: VersionObservation, decision: Ap
 def _store(session: Session) -> Store:
     """Where `records` keeps decisions."""
     apart = records.APPROVALS in session.environment.stores
-    return session.client.store(records.APPROVALS) if apart else session.client.store()
+    return session.store(records.APPROVALS) if apart else session.store()
 
 
 def _read(session: Session, key: str) -> Decision | None:
-    record = patiently(session, lambda: records.read(session, key))
+    record = records.read(session, key)
     return _decision(key, record.document) if record else None
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import TYPE_CHECKING, Any
-
-from mlinfra.engine.patience import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,10 +25,10 @@ def capture_uri(session: Session, endpoint: str) -> str:
 def captured(session: Session, endpoint: str, *, since: date | None = None) -> Iterator[dict[str, Any] | None]:
     """An endpoint's records from the store, the oldest first; None for a line that cannot be read."""
     store = _store(session)
-    keys = patiently(session, lambda: [info.key for info in store.list(f"{_prefix(endpoint)}/")])
+    keys = [info.key for info in store.list(f"{_prefix(endpoint)}/")]
     for key in keys:
         if key.endswith(_SUFFIX) and _is_recent(key, since):
-            content = patiently(session, partial(store.get, key))
+            content = store.get(key)
             yield from _records(content.splitlines(keepends=True))
 
 
@@ -66,7 +63,7 @@ def _is_recent(path: str, since: date | None) -> bool:
 
 
 def _store(session: Session) -> Store:
-    return session.client.store(STORE) if STORE in session.environment.stores else session.client.store()
+    return session.store(STORE) if STORE in session.environment.stores else session.store()
 
 
 def _prefix(endpoint: str) -> str:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from mlinfra.engine import audit, records
 from mlinfra.engine.effects import send_all
 from mlinfra.engine.marks import alone
-from mlinfra.engine.patience import patiently
 from mlinfra.engine.uses import end_use
 from mlinfra.engine.versions import parse, resolve, versions
 from mlinfra.errors import Conflict, NotFound
@@ -108,7 +107,7 @@ def _serves(deployment: DeploymentObservation, version: VersionObservation) -> b
 def _delete(session: Session, version: VersionObservation) -> None:
     note = {"version": version.version, "digest": version.digest}
     with alone(session, version.model):
-        patiently(session, lambda: records.write(session, _key(version.model, version.version), note))
+        records.write(session, _key(version.model, version.version), note)
         others = [each for each in versions(session, version.model) if each.native_id != version.native_id]
         _send(session, version, session.adapter.models.delete_version(version, session.environment))
         if not others:
@@ -129,7 +128,7 @@ def _end(session: Session, model: str, note: Document) -> None:
     if note["digest"] and end_use(session, note["digest"], model):
         session.say(f"removed the bytes of {model}:{note['version']}; no other version holds them")
     audit.record(session, "delete", f"model/{model}:{note['version']}", digest=note["digest"])
-    patiently(session, lambda: records.delete(session, _key(model, note["version"])))
+    records.delete(session, _key(model, note["version"]))
 
 
 def _left_undone(session: Session, wanted: Reference) -> Document | None:
@@ -141,12 +140,12 @@ def _left_undone(session: Session, wanted: Reference) -> Document | None:
 
 
 def _undone(session: Session, model: str) -> list[Document]:
-    keys = patiently(session, lambda: records.names(session, f"kit/deletions/{model}/"))
+    keys = records.names(session, f"kit/deletions/{model}/")
     return [note for note in (_note(session, key) for key in keys) if note is not None]
 
 
 def _note(session: Session, key: str) -> Document | None:
-    record = patiently(session, lambda: records.read(session, key))
+    record = records.read(session, key)
     return record.document if record else None
 
 

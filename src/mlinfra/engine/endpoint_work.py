@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from mlinfra.engine import audit
 from mlinfra.engine.lease import lease
-from mlinfra.engine.patience import patiently
 from mlinfra.engine.releases import has_ended
 from mlinfra.engine.rollout import Phase, Rollout
 from mlinfra.engine.rollout_records import Ledger
@@ -125,7 +124,7 @@ class Work:
 
     def audit(self, verb: str, **details: object) -> None:
         """Write down what is about to be done."""
-        patiently(self.session, lambda: audit.record(self.session, verb, f"endpoint/{self.name}", **details))
+        audit.record(self.session, verb, f"endpoint/{self.name}", **details)
 
     def refuse_while_rolling_out(self) -> None:
         """Nothing, unless a rollout stands.
@@ -137,7 +136,7 @@ class Work:
             raise standing(self.name, self.under_way)
 
     def _renew(self) -> None:
-        patiently(self.session, self.held.renew)
+        self.held.renew()
 
 
 @contextmanager

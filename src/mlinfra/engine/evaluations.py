@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from mlinfra.engine import audit, records
 from mlinfra.engine.packages import package_at_hand
-from mlinfra.engine.patience import patiently
 from mlinfra.engine.predicting import predict
 from mlinfra.engine.scoring import score
 from mlinfra.engine.tables import read_labelled
@@ -124,7 +123,7 @@ def evaluations(session: Session, version: VersionObservation) -> list[Evaluatio
     """
     if not version.digest:
         return []
-    keys = patiently(session, lambda: records.names(session, f"{_folder(version.digest)}/"))
+    keys = records.names(session, f"{_folder(version.digest)}/")
     return [each for each in (_read(session, key) for key in keys) if each is not None]
 
 
@@ -162,7 +161,7 @@ def _keep(
 def _write(session: Session, key: str, document: Document) -> bool:
     """Write a record under its own name; False where it was there already, which is as good."""
     try:
-        patiently(session, lambda: records.write(session, key, document, if_absent=True))
+        records.write(session, key, document, if_absent=True)
     except Conflict:
         return False
     return True
@@ -182,7 +181,7 @@ def _text(document: Document) -> str:
 
 
 def _read(session: Session, key: str) -> Evaluation | None:
-    record = patiently(session, lambda: records.read(session, key))
+    record = records.read(session, key)
     return _evaluation(key, record.document) if record else None
 
 

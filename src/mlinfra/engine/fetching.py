@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlinfra.engine.patience import patiently
 from mlinfra.errors import Conflict, IntegrityError, NotFound
 from mlinfra.modelkit.manifest import digest_file
 from mlinfra.package.atomic import room_for
@@ -44,9 +43,9 @@ def fetch(session: Session, key: str, path: Path, entry: Entry | None) -> int:
     Raises:
         IntegrityError: it is missing, or not what `entry` says.
     """
-    store = session.client.store()
+    store = session.store()
     try:
-        patiently(session, lambda: store.download(key, path))
+        store.download(key, path)
     except NotFound as exc:
         todo = "run the command that sent it again, from where its source is"
         raise IntegrityError("an object is gone from the store", given=store.uri(key), todo=todo) from exc

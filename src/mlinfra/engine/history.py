@@ -8,7 +8,6 @@ from mlinfra.contract.states import Approval
 from mlinfra.engine import audit, records
 from mlinfra.engine.approval import decision_at, is_about
 from mlinfra.engine.audit import Entry
-from mlinfra.engine.patience import patiently
 from mlinfra.engine.references import check_model
 from mlinfra.engine.versions import versions
 from mlinfra.errors import NotFound
@@ -31,7 +30,7 @@ def history(session: Session, model: str) -> list[Entry]:
         NotFound: nothing was ever done to such a model.
     """
     check_model(model)
-    logged = patiently(session, lambda: audit.history(session, f"model/{model}"))
+    logged = audit.history(session, f"model/{model}")
     entries = [*logged, *_arrivals(session, model, logged), *_decisions(session, model, logged)]
     if not entries:
         raise NotFound(
@@ -50,7 +49,7 @@ def _arrivals(session: Session, model: str, logged: list[Entry]) -> Iterator[Ent
 
 def _decisions(session: Session, model: str, logged: list[Entry]) -> Iterator[Entry]:
     known = {entry.details.get("record") for entry in logged}
-    for key in patiently(session, lambda: records.names(session, f"{records.APPROVALS}/")):
+    for key in records.names(session, f"{records.APPROVALS}/"):
         if key in known or not is_about(key, model):
             continue
         decision = decision_at(session, key)

@@ -145,7 +145,7 @@ def delete(session: Session, job: JobObservation) -> None:
         raise Conflict(
             f"job {job.name} is {job.state}", given=job.native_id, todo=f"`mlinfra job stop {job.native_id}` first"
         )
-    store = session.client.store()
+    store = session.store()
     effect(session, f"job/{job.id}/{job.attempt}", session.adapter.jobs.delete(job, session.environment))
     if job.id:
         for info in store.list(f"jobs/{job.id}/{job.attempt}/"):

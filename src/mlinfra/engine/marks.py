@@ -14,7 +14,6 @@ from mlinfra.contract.steps import Done, Failed, Send, Step, Wait
 from mlinfra.engine import audit
 from mlinfra.engine.effects import VISIBILITY
 from mlinfra.engine.lease import lease
-from mlinfra.engine.patience import patiently
 from mlinfra.engine.reconcile import reconcile
 from mlinfra.engine.references import check_alias, check_model
 from mlinfra.engine.versions import forget_move, parse, resolve, versions, write_move
@@ -118,7 +117,7 @@ def mark(
     sent: list[float] = []
 
     def observe() -> list[VersionObservation]:
-        patiently(session, held.renew)
+        held.renew()
         return list(versions(session, version.model))
 
     def next_step(everything: list[VersionObservation]) -> Step:
@@ -148,7 +147,7 @@ def alone(session: Session, model: str) -> Iterator[Lease]:
     with ExitStack() as stack:
         while True:
             try:
-                held = patiently(session, lambda: stack.enter_context(lease(session, f"models/{model}")))
+                held = stack.enter_context(lease(session, f"models/{model}"))
             except Conflict as exc:
                 if session.clock.monotonic() > ends:
                     raise

@@ -17,7 +17,6 @@ from mlinfra.engine.fetching import scratch
 from mlinfra.engine.marks import alone
 from mlinfra.engine.packages import fetch_package, local_package, package_of, send_package, stored_package
 from mlinfra.engine.parallel import each
-from mlinfra.engine.patience import patiently
 from mlinfra.engine.reconcile import reconcile
 from mlinfra.engine.references import check_model
 from mlinfra.engine.transfer import doubt, download_tree
@@ -108,7 +107,7 @@ def register_from_store(
         IntegrityError: a file is not the one that was saved; nothing was registered.
     """
     check_model(model)
-    store = session.client.store()
+    store = session.store()
     if isinstance(source, str):
         source = Artefact(store.uri(source), is_folder=True)
     origin = Origin(lineage or {}, metrics or {}, tags or {})
@@ -210,7 +209,7 @@ def _reconcile(session: Session, held: Lease, registration: Registration) -> tup
     patience = _PatienceWithLists(session)
 
     def observe() -> dict[str, Document | None]:
-        patiently(session, held.renew)
+        held.renew()
         return read_all(session, renderer.observe(registration, environment))
 
     def next_step(replies: dict[str, Document | None]) -> Step:

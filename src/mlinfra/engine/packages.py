@@ -14,7 +14,6 @@ import mlinfra
 from mlinfra.contract.jobs import Artefact
 from mlinfra.engine.fetching import brought
 from mlinfra.engine.listing import Entry, check_paths
-from mlinfra.engine.patience import patiently
 from mlinfra.engine.transfer import Item, download_tree, local_item, upload_items
 from mlinfra.errors import CapabilityError, CapacityUnavailable, Conflict, IntegrityError, NotFound
 from mlinfra.modelkit import MANIFEST_NAME, Manifest, describe
@@ -90,14 +89,14 @@ def stored_package(session: Session, prefix: str) -> Package:
         NotFound: there is no manifest below the prefix.
         IntegrityError: the manifest is not what was written.
     """
-    store = session.client.store()
+    store = session.store()
     key = f"{prefix}/{MANIFEST_NAME}"
-    info = patiently(session, lambda: store.head(key))
+    info = store.head(key)
     if info is None:
         raise NotFound("there is no model package at this address", given=store.uri(prefix))
     if info.size > LARGEST_MANIFEST:
         raise IntegrityError("this is no model manifest", given=f"{info.size:,} bytes", allowed=f"{LARGEST_MANIFEST:,}")
-    text = patiently(session, lambda: store.get(key))
+    text = store.get(key)
     manifest, digest = read_manifest(text, origin=store.uri(key))
     return Package(manifest, digest, text, lambda: _stored_files(session, prefix, manifest))
 
@@ -164,7 +163,7 @@ def fetch_package(session: Session, version: VersionObservation, target: Path) -
         Conflict: `target` exists and is not an empty folder.
         CapacityUnavailable: the disk is full; nothing is left of it.
     """
-    artefact = Artefact(session.client.store().uri(_prefix(session, version)), version.digest, is_folder=True)
+    artefact = Artefact(session.store().uri(_prefix(session, version)), version.digest, is_folder=True)
     return download_tree(session, artefact, target, verify=lambda folder: verify_package(folder, version.digest))
 
 
@@ -188,7 +187,7 @@ def _prefix(session: Session, version: VersionObservation) -> str:
             given=version.native_id,
             todo="register its model file with `mlinfra model register`",
         )
-    return session.client.store().key(version.artefact.uri).rstrip("/")
+    return session.store().key(version.artefact.uri).rstrip("/")
 
 
 def _kept(path: Path, cache: Path) -> Path:

@@ -79,8 +79,8 @@ def names(session: Session, prefix: str) -> list[str]:
 def _place(session: Session, key: str) -> tuple[Store, str]:
     """Approvals lie in a store of their own where the environment has one: only approvers may write there."""
     if key.startswith(f"{APPROVALS}/") and APPROVALS in session.environment.stores:
-        return session.client.store(APPROVALS), key
-    return session.client.store(), key
+        return session.store(APPROVALS), key
+    return session.store(), key
 
 
 def _torn(store: Store, key: str) -> IntegrityError:

@@ -5,16 +5,14 @@ Any machine can go on from it. The platform stays the truth: what it tells of de
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mlinfra.engine import records
-from mlinfra.engine.patience import patiently
 from mlinfra.engine.releases import Release
 from mlinfra.engine.rollout import Phase, Rollout
-from mlinfra.errors import CapabilityError, Conflict
+from mlinfra.errors import CapabilityError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,20 +90,16 @@ class Ledger:
         return cls(session, endpoint, _book(record.document), record.etag)
 
     def write(self, book: Book) -> None:
-        """Replace the book. A write whose reply was lost is recognised.
+        """Replace the book.
 
         Raises:
             Conflict: somebody else wrote it meanwhile.
         """
         book = replace(book, changed=self.session.clock.now())
-        document = _document(book)
-        try:
-            self.etag = patiently(self.session, lambda: self._put(document))
-        except Conflict:
-            found = records.read(self.session, key(self.endpoint))
-            if found is None or found.document != json.loads(json.dumps(document)):
-                raise
-            self.etag = found.etag
+        absent = self.etag is None
+        self.etag = records.write(
+            self.session, key(self.endpoint), _document(book), if_match=self.etag, if_absent=absent
+        )
         self.book = book
 
     def remove(self) -> None:
@@ -113,10 +107,6 @@ class Ledger:
         records.delete(self.session, key(self.endpoint))
         records.delete(self.session, _stop_key(self.endpoint))
         self.book, self.etag = Book(), None
-
-    def _put(self, document: Document) -> str:
-        absent = self.etag is None
-        return records.write(self.session, key(self.endpoint), document, if_match=self.etag, if_absent=absent)
 
 
 def key(endpoint: str) -> str:

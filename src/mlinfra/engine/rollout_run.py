@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from mlinfra.engine import audit
 from mlinfra.engine import rollout as controller
 from mlinfra.engine.endpoint_logs import last_words
-from mlinfra.engine.patience import patiently
 from mlinfra.engine.probe import probe
 from mlinfra.engine.rollout import Phase, Rollout
 from mlinfra.engine.rollout_records import stop_asked_by
@@ -125,10 +124,10 @@ class Run:
 
     def _between(self, rollout: Rollout) -> None:
         """What is due between two looks: the lease, and whether somebody wants this to stop."""
-        patiently(self._session, self._held.renew)
+        self._held.renew()
         if rollout.phase.back or rollout.phase is Phase.FINISHING:
             return
-        who = patiently(self._session, lambda: stop_asked_by(self._session, self._name, rollout))
+        who = stop_asked_by(self._session, self._name, rollout)
         if who:
             raise _StopAsked(who)
 
@@ -143,5 +142,5 @@ class Run:
             verb = "roll back" if rollout.reverses else "deploy"
         if verb and (before is None or before.phase is not rollout.phase):
             details = {"percent": rollout.percent, "release": rollout.new.title, "cause": rollout.cause}
-            patiently(self._session, lambda: audit.record(self._session, verb, f"endpoint/{self._name}", **details))
+            audit.record(self._session, verb, f"endpoint/{self._name}", **details)
         self._ledger.write(book.with_rollout(rollout))

@@ -12,12 +12,14 @@ from mlinfra.engine.clock import Clock
 from mlinfra.engine.folders import Folders
 from mlinfra.engine.journal import Journal
 from mlinfra.engine.pacer import Pacer
+from mlinfra.engine.stores import PatientStore
 from mlinfra.errors import WrongAccount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mlinfra.contract.adapter import Adapter, Caller, Client
+    from mlinfra.contract.store import Store
     from mlinfra.environment import Environment
 
 
@@ -54,6 +56,14 @@ class Session:
             self._check(caller)
             self._caller.append(caller)
         return self._caller[0]
+
+    def store(self, name: str = "artefacts") -> Store:
+        """One of the environment's object stores, patient with what fails for the time being.
+
+        Raises:
+            NotFound: the environment names no such store.
+        """
+        return PatientStore(self.client.store(name), self)
 
     def verify_account(self) -> None:
         """Make sure that effects would land where the environment says.

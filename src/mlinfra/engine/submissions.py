@@ -119,7 +119,7 @@ def load(session: Session, work_id: str) -> Submitted | None:
 
 def start(session: Session, submitted: Submitted, attempt: int) -> JobObservation:
     """Begin an attempt. Safe to repeat: an attempt that is there already is returned as it stands."""
-    run = submitted.run(attempt, session.client.store(), session.environment)
+    run = submitted.run(attempt, session.store(), session.environment)
     requests = session.adapter.jobs.submit(run, session.environment)
     replies = send_all(session, f"job/{run.id}/{run.attempt}", requests)
     job = session.adapter.observe.job(replies[requests[-1].step], session.environment)

@@ -65,7 +65,7 @@ def pin(session: Session, prepared: Prepared) -> Prepared:
     Raises:
         NotFound: there is nothing under an input's address.
     """
-    store = session.client.store()
+    store = session.store()
     pinned = {
         name: _pin(store, each) if isinstance(each, RemoteInput) and not each.version else each
         for name, each in prepared.inputs.items()

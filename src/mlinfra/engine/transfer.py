@@ -17,7 +17,6 @@ from mlinfra.engine.fetching import fetch_into, new_target
 from mlinfra.engine.known import Known
 from mlinfra.engine.listing import Entry, Listing, check_paths
 from mlinfra.engine.parallel import each
-from mlinfra.engine.patience import patiently
 from mlinfra.errors import IntegrityError, MlinfraError, NotFound, SpecError
 from mlinfra.modelkit.manifest import digest_file
 from mlinfra.package import tree_digest
@@ -55,7 +54,7 @@ def upload_file(session: Session, path: Path, key: str, digest: str) -> Artefact
     """
     if not path.is_file():
         raise NotFound("no such file", given=str(path), todo="check the path")
-    store = session.client.store()
+    store = session.store()
     known = Known(session)
     artefact = Artefact(store.uri(key), digest, path.stat().st_size)
     if known.size(artefact.uri, digest) is None:
@@ -63,8 +62,8 @@ def upload_file(session: Session, path: Path, key: str, digest: str) -> Artefact
         item = Item(
             path.name, Entry(digest.removeprefix("sha256:"), artefact.size), lambda: _unchanged_file(path, digest)
         )
-        present = None if known.doubted(artefact.uri) else patiently(session, lambda: store.head(key))
-        _send(session, store, key, item, present)
+        present = None if known.doubted(artefact.uri) else store.head(key)
+        _send(store, key, item, present)
         known.add(artefact.uri, digest, artefact.size)
     return artefact
 
@@ -94,7 +93,7 @@ def upload_items(
     Raises:
         IntegrityError: a source gave other bytes than promised; the listing is not written.
     """
-    store = session.client.store()
+    store = session.store()
     known = Known(session)
     uri = store.uri(prefix)
     size = known.size(uri, digest) if remembered else None
@@ -111,10 +110,10 @@ def read_listing(session: Session, prefix: str) -> Listing | None:
     Raises:
         IntegrityError: it is damaged.
     """
-    store = session.client.store()
+    store = session.store()
     key = listing_key(prefix)
     try:
-        content = patiently(session, lambda: store.get(key))
+        content = store.get(key)
     except NotFound:
         return None
     return Listing.loads(content, origin=store.uri(key))
@@ -140,7 +139,7 @@ def download_tree(
         Conflict: `target` exists and is not an empty folder.
         CapacityUnavailable: the disk is full; nothing is left of it.
     """
-    store = session.client.store()
+    store = session.store()
     if isinstance(artefact, str):
         artefact = Artefact(store.uri(artefact), is_folder=True)
     try:
@@ -156,7 +155,7 @@ def doubt(session: Session, uri: str) -> None:
 
 
 def _download(session: Session, artefact: Artefact, target: Path, verify: Callable[[Path], None] | None) -> Path:
-    prefix = session.client.store().key(artefact.uri).rstrip("/")
+    prefix = session.store().key(artefact.uri).rstrip("/")
     listing = read_listing(session, prefix) if artefact.is_folder else None
     files = _files_at(session, artefact, prefix, listing)
     with new_target(target) as draft:
@@ -175,11 +174,11 @@ def _send_missing(
     session: Session, prefix: str, digest: str, items: Callable[[], Sequence[Item]], *, trusted: bool
 ) -> int:
     """Bring the tree to completeness and return its size. `trusted`: what the store says is there counts."""
-    store = session.client.store()
+    store = session.store()
     listing = _readable_listing(session, prefix) if trusted else None
     present: dict[str, ObjectInfo] = {}
     if trusted:
-        present = {info.key: info for info in patiently(session, lambda: list(store.list(f"{prefix}/")))}
+        present = {info.key: info for info in store.list(f"{prefix}/")}
     if listing is not None and listing.digest == digest and _all_there(listing, prefix, present):
         return listing.size
     parts = items()
@@ -187,11 +186,11 @@ def _send_missing(
 
     def send(item: Item) -> int:
         key = f"{prefix}/{item.path}"
-        return _send(session, store, key, item, present.get(key))
+        return _send(store, key, item, present.get(key))
 
     each(session, f"sending {prefix}", parts, send)
     listing = Listing(digest, {item.path: item.entry for item in parts})
-    patiently(session, lambda: store.put(listing_key(prefix), listing.dumps()))
+    store.put(listing_key(prefix), listing.dumps())
     return listing.size
 
 
@@ -208,14 +207,14 @@ def _all_there(listing: Listing, prefix: str, present: dict[str, ObjectInfo]) ->
     return all(sizes.get(path) == entry.size for path, entry in listing.files.items())
 
 
-def _send(session: Session, store: Store, key: str, item: Item, present: ObjectInfo | None) -> int:
+def _send(store: Store, key: str, item: Item, present: ObjectInfo | None) -> int:
     """Put one object, unless it is there; returns the bytes sent. A source that proves false leaves no object."""
-    if present is not None and _holds(session, store, present, item.entry):
+    if present is not None and _holds(store, present, item.entry):
         return 0
     info: ObjectInfo | None = None
     try:
         with item.content() as content:
-            info = patiently(session, lambda: store.put(key, content, metadata=_metadata(item.entry)))
+            info = store.put(key, content, metadata=_metadata(item.entry))
     except MlinfraError:
         if info is not None:
             store.delete(key)
@@ -233,11 +232,11 @@ def _metadata(entry: Entry) -> dict[str, str]:
     return {**digest, _EXECUTABLE: "true"} if entry.executable else digest
 
 
-def _holds(session: Session, store: Store, present: ObjectInfo, entry: Entry) -> bool:
+def _holds(store: Store, present: ObjectInfo, entry: Entry) -> bool:
     """Whether an object is the one meant. Listings may leave metadata out, so the object itself is asked."""
     if present.size != entry.size:
         return False
-    info = present if present.metadata else patiently(session, lambda: store.head(present.key))
+    info = present if present.metadata else store.head(present.key)
     return info is not None and info.metadata.get(_SHA256) == entry.sha256
 
 
@@ -287,15 +286,15 @@ def _files_at(
     session: Session, artefact: Artefact, prefix: str, listing: Listing | None
 ) -> dict[str, tuple[str, Entry | None]]:
     """Path in the folder -> the object's key, and what it must hold where that is known."""
-    store = session.client.store()
+    store = session.store()
     if not artefact.is_folder:
         sha256 = artefact.digest.removeprefix("sha256:")
-        info = patiently(session, lambda: store.head(prefix))
+        info = store.head(prefix)
         found = {prefix.rpartition("/")[2]: (prefix, Entry(sha256, info.size) if sha256 else None)} if info else {}
     elif listing is not None:
         found = {path: (f"{prefix}/{path}", entry) for path, entry in listing.files.items()}
     else:
-        keys = patiently(session, lambda: [info.key for info in store.list(f"{prefix}/")])
+        keys = [info.key for info in store.list(f"{prefix}/")]
         found = {key.removeprefix(f"{prefix}/"): (key, None) for key in keys if not key.endswith("/")}
     if not found:
         raise NotFound("there is nothing at this address", given=artefact.uri)

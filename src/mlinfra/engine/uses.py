@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from mlinfra.engine import records
 from mlinfra.engine.packages import models_prefix
 from mlinfra.engine.parallel import each
-from mlinfra.engine.patience import patiently
 from mlinfra.engine.transfer import doubt, listing_key
 from mlinfra.errors import Conflict, Unavailable
 
@@ -74,7 +73,7 @@ def registrant(session: Session, digest: str, model: str) -> str:
 
 
 def _read(session: Session, digest: str) -> Record | None:
-    return patiently(session, lambda: records.read(session, _key(digest)))
+    return records.read(session, _key(digest))
 
 
 def _write(
@@ -88,7 +87,7 @@ def _write(
     etag = held.etag if held else None
     absent = held is None
     try:
-        patiently(session, lambda: records.write(session, _key(digest), document, if_match=etag, if_absent=absent))
+        records.write(session, _key(digest), document, if_match=etag, if_absent=absent)
     except Conflict:
         return False
     return True
@@ -105,21 +104,21 @@ def _end_removal(session: Session, digest: str, held: Record) -> None:
 
 def _remove(session: Session, digest: str) -> None:
     """The listing goes first, so that nobody takes what is left for a whole; the record goes last."""
-    store = session.client.store()
+    store = session.store()
     prefix = models_prefix(digest)
     ends = session.clock.monotonic() + LONGEST_REMOVAL
     doubt(session, store.uri(prefix))
-    patiently(session, lambda: store.delete(listing_key(prefix)))
-    keys = patiently(session, lambda: [info.key for info in store.list(f"{prefix}/")])
+    store.delete(listing_key(prefix))
+    keys = [info.key for info in store.list(f"{prefix}/")]
 
     def remove(key: str) -> int:
         if session.clock.monotonic() > ends:
             raise Unavailable("removing the bytes takes too long", given=prefix)
-        patiently(session, lambda: store.delete(key))
+        store.delete(key)
         return 0
 
     each(session, f"removing {prefix}", keys, remove)
-    patiently(session, lambda: records.delete(session, _key(digest)))
+    records.delete(session, _key(digest))
 
 
 def _key(digest: str) -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from mlinfra.contract.handles import Handle
 from mlinfra.engine import records
 from mlinfra.engine.effects import read
-from mlinfra.engine.patience import patiently
 from mlinfra.engine.references import Reference
 from mlinfra.errors import Conflict, KitFault, NotFound, UsageError
 
@@ -99,12 +98,12 @@ def handle(session: Session, version: VersionObservation) -> str:
 def write_move(session: Session, version: VersionObservation, alias: str) -> None:
     """Write down where an alias is about to go, so that it means one version at every moment of its move."""
     document = {"version": version.version, "digest": version.digest, "time": session.clock.now().isoformat()}
-    patiently(session, lambda: records.write(session, _move_key(version.model, alias), document))
+    records.write(session, _move_key(version.model, alias), document)
 
 
 def forget_move(session: Session, model: str, alias: str) -> None:
     """Forget where an alias was to go: it is there, or nowhere any more. Safe to repeat."""
-    patiently(session, lambda: records.delete(session, _move_key(model, alias)))
+    records.delete(session, _move_key(model, alias))
 
 
 def _by_alias(session: Session, wanted: Reference) -> VersionObservation:
@@ -112,7 +111,7 @@ def _by_alias(session: Session, wanted: Reference) -> VersionObservation:
     carriers = [each for each in everything if wanted.alias in each.aliases]
     if len(carriers) == 1:
         return carriers[0]
-    move = patiently(session, lambda: records.read(session, _move_key(wanted.model, wanted.alias)))
+    move = records.read(session, _move_key(wanted.model, wanted.alias))
     if move is not None and (carriers or _fresh(session, move.document)):
         goal = [each for each in carriers or everything if each.version == move.document["version"]]
         if goal:
