@@ -25,10 +25,11 @@ class Shaky:
 
     def put(self, key: str, content: bytes, *, if_absent: bool = False, if_match: str | None = None, **_: Any) -> Any:
         fate = self._next()
+        if fate == "before":
+            self._end(fate)
         if (if_absent and key in self.objects) or (if_match and self._etag(key) != if_match):
             raise Conflict("the condition does not hold", given=key)
-        if fate != "before":
-            self.objects[key] = content
+        self.objects[key] = content
         self._end(fate)
         return self._info(key)
 
