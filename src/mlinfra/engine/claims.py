@@ -1,7 +1,8 @@
 """One creator for a resource that has no name of our choosing.
 
 Some platforms take neither a name nor a token on create, so two machines that submit the same work at once would
-make two. The first to write the claim object creates; the others wait for what it makes.
+make two. The first to write the claim object creates; the others wait for what it makes. A claim is not given back
+after the create: until it runs out, lists may not show what was made.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -23,49 +27,82 @@ if TYPE_CHECKING:
     from mlinfra.engine.session import Session
 
 LIFETIME = 180.0  # seconds: one call of at most 60 s, and the visibility of its effect
+VISIBILITY = 20.0  # seconds for which a list may not show what was made
 PAUSE = 2.0
 
 
-def claim(session: Session, procedure: str, step: str, look_up: Callable[[], Document | None]) -> Document | None:
-    """Become the creator, or return what another creator made.
+@dataclass(frozen=True)
+class Claim:
+    """The right to create one thing, once."""
 
-    Returns None when the claim is ours and nothing is there yet. A claim that ran out is taken over.
+    session: Session
+    key: str
+    token: str
+
+    def give_back(self) -> None:
+        """Let others create at once; only after a failure that certainly had no effect."""
+        held = records.read(self.session, self.key)
+        if held is not None and held.document["token"] == self.token:
+            with suppress(Conflict):
+                records.write(self.session, self.key, {**held.document, "token": ""}, if_match=held.etag)
+
+
+def claim(
+    session: Session, procedure: str, step: str, look_up: Callable[[], Document | None]
+) -> tuple[Claim | None, Document | None]:
+    """Become the creator, or get what another creator made: one of the two is None.
+
+    A claim that ran out, or whose process on this machine is gone, is taken over.
 
     Raises:
-        Unavailable: another machine holds the claim and nothing showed while it was valid.
+        Unavailable: another process holds the claim and nothing showed while it was valid.
     """
     key = f"kit/claims/{hashlib.sha256(f'{procedure}/{step}'.encode()).hexdigest()[:40]}.json"
+    ours = Claim(session, key, uuid.uuid4().hex)
     ends = session.clock.monotonic() + 2 * LIFETIME
     while session.clock.monotonic() < ends:
         existing = look_up()
         if existing is not None:
-            return existing
-        if _take(session, key):
-            return look_up()
+            return None, existing
+        if _take(ours):
+            existing = look_up()
+            return (None, existing) if existing is not None else (ours, None)
         session.say(f"{step}: another process is creating it; waiting for what it makes")
         session.clock.sleep(PAUSE)
     raise Unavailable("another machine claimed this work and nothing came of it", given=key)
 
 
-def _take(session: Session, key: str) -> bool:
-    held = records.read(session, key)
-    if held is not None and not (_ours(held) or _expired(session, held)):
+def _take(ours: Claim) -> bool:
+    held = records.read(ours.session, ours.key)
+    if held is not None and not _free(ours.session, held):
         return False
     document = {
+        "token": ours.token,
         "host": socket.gethostname(),
         "pid": os.getpid(),
-        "expires": (session.clock.now() + timedelta(seconds=LIFETIME)).isoformat(),
+        "expires": (ours.session.clock.now() + timedelta(seconds=LIFETIME)).isoformat(),
     }
     try:
-        records.write(session, key, document, if_match=held.etag if held else None, if_absent=held is None)
+        records.write(ours.session, ours.key, document, if_match=held.etag if held else None, if_absent=held is None)
     except Conflict:
         return False
     return True
 
 
-def _ours(held: Record) -> bool:
-    return (held.document["host"], held.document["pid"]) == (socket.gethostname(), os.getpid())
+def _free(session: Session, held: Record) -> bool:
+    if not held.document["token"]:
+        return True
+    left = (datetime.fromisoformat(held.document["expires"]) - session.clock.now()).total_seconds()
+    return left <= 0 or (left <= LIFETIME - VISIBILITY and _left_by_a_dead_process(held.document))
 
 
-def _expired(session: Session, held: Record) -> bool:
-    return datetime.fromisoformat(held.document["expires"]) <= session.clock.now()
+def _left_by_a_dead_process(document: Document) -> bool:
+    if document["host"] != socket.gethostname():
+        return False
+    try:
+        os.kill(int(document["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 TRIES = 8
 FIRST_PAUSE = 0.5  # seconds; doubled each time, with jitter
 LONGEST_PAUSE = 30.0
-VISIBILITY = 20.0  # seconds for which a list may not show what was made
 LOOKUP_PAUSE = 2.0
 
 
@@ -72,18 +71,19 @@ def effect(session: Session, procedure: str, request: Request) -> Document:
     """
     session.verify_account()
     existing = _settle_left_open(session, procedure, request)
-    if existing is None and not request.repeatable:
-        existing = claims.claim(session, procedure, request.step, lambda: look_up(session, request))
-    for attempt in range(1, TRIES + 1):
-        if existing is not None:
-            return existing
-        try:
-            existing = _send_once(session, procedure, request)
-        except TemporaryError as exc:
-            if attempt == TRIES:
-                raise
-            _pause(session, request, exc, attempt)
-    raise AssertionError  # pragma: no cover  the loop returns or raises
+    if existing is not None:
+        return existing
+    if request.repeatable:
+        return _send_until_answered(session, procedure, request)
+    claim, existing = claims.claim(session, procedure, request.step, lambda: look_up(session, request))
+    if existing is not None:
+        return existing
+    try:
+        return _send_until_answered(session, procedure, request)
+    except MlinfraError as exc:
+        if claim and not (isinstance(exc, TemporaryError) and exc.sent):
+            claim.give_back()
+        raise
 
 
 def send_all(session: Session, procedure: str, requests: Iterable[Request]) -> dict[str, Document]:
@@ -108,7 +108,7 @@ def settle(session: Session, request: Request) -> Document | None:
     A repeatable one is looked up once, since sending it again does no harm; the others until they show or the
     visibility window has passed.
     """
-    ends = session.clock.monotonic() + (0 if request.repeatable else VISIBILITY)
+    ends = session.clock.monotonic() + (0 if request.repeatable else claims.VISIBILITY)
     while (existing := look_up(session, request)) is None and session.clock.monotonic() < ends:
         session.clock.sleep(LOOKUP_PAUSE)
     return existing
@@ -119,6 +119,17 @@ def pause_before_next(exc: TemporaryError, attempt: int) -> float:
     if exc.retry_after is not None:
         return exc.retry_after
     return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (attempt - 1)) * (0.5 + random.random() / 2)  # noqa: S311  jitter
+
+
+def _send_until_answered(session: Session, procedure: str, request: Request) -> Document:
+    for attempt in range(1, TRIES + 1):
+        try:
+            return _send_once(session, procedure, request)
+        except TemporaryError as exc:
+            if attempt == TRIES:
+                raise
+            _pause(session, request, exc, attempt)
+    raise AssertionError  # pragma: no cover  the loop returns or raises
 
 
 def _send_once(session: Session, procedure: str, request: Request) -> Document:

@@ -12,7 +12,7 @@ from mlinfra.contract.capabilities import Capability, require
 from mlinfra.contract.models import Marks
 from mlinfra.contract.steps import Done, Failed, Send, Step, Wait
 from mlinfra.engine import audit
-from mlinfra.engine.effects import VISIBILITY
+from mlinfra.engine.claims import VISIBILITY
 from mlinfra.engine.lease import lease
 from mlinfra.engine.reconcile import reconcile
 from mlinfra.engine.references import check_alias, check_model

@@ -10,8 +10,8 @@ from mlinfra.contract.models import Registration
 from mlinfra.contract.steps import Send, Step, Wait
 from mlinfra.engine import audit
 from mlinfra.engine.approval import standing
-from mlinfra.engine.claims import LIFETIME
-from mlinfra.engine.effects import LOOKUP_PAUSE, VISIBILITY, read_all
+from mlinfra.engine.claims import LIFETIME, VISIBILITY
+from mlinfra.engine.effects import LOOKUP_PAUSE, read_all
 from mlinfra.engine.evaluations import evaluations
 from mlinfra.engine.fetching import scratch
 from mlinfra.engine.marks import alone
