@@ -139,7 +139,9 @@ def test_a_list_that_lags_and_a_lost_answer_and_a_death_make_no_second_version(w
     assert world.place().versions == ["credit-risk:1"]
 
 
-def test_a_create_that_had_to_wait_for_a_dead_process_is_sent_once_though_lists_lag(world, package, faults, killed):
+def test_a_create_that_had_to_wait_for_a_dead_machine_is_sent_once_though_lists_lag(
+    world, package, faults, killed, monkeypatch
+):
     world.place().registry.lag = 15.0
     folder = package()
     number = next(
@@ -152,6 +154,7 @@ def test_a_create_that_had_to_wait_for_a_dead_process_is_sent_once_though_lists_
     with pytest.raises(killed):
         register(world.session(faults=dying), "credit-risk", folder)
     assert dying.calls[-1] == ("registry", "create")
+    monkeypatch.setattr("mlinfra.engine.claims.socket.gethostname", lambda: "another-machine")
     counted = faults()
     assert register(world.session(faults=counted), "credit-risk", folder).name == "credit-risk:1"
     assert counted.count("create") == 1
