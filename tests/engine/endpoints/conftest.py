@@ -129,7 +129,7 @@ class MemoryStore:
     def key(self, uri):
         return uri.removeprefix("memory://store/")
 
-    def put(self, key, content, *, metadata=None, if_absent=False, if_match=None):
+    def put(self, key, content, *, if_absent=False, if_match=None, **_metadata):
         return self._faults.call("put", lambda: self._put(key, content, if_absent, if_match))
 
     def _put(self, key, content, if_absent, if_match):
