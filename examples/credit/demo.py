@@ -111,11 +111,11 @@ def walk(kit: Kit, applicants: dict[str, dict[str, Any]]) -> None:
 
 
 class Kit:
-    """The command line in the project's folder, with state of its own."""
+    """The command line in the project's folder and one environment, with state of its own."""
 
-    def __init__(self, project: Path, state: Path) -> None:
+    def __init__(self, project: Path, state: Path, environment: str = "local") -> None:
         self.project = project
-        self.environment = {**os.environ, "MLINFRA_HOME": str(state), "MLINFRA_ENV": "local"}
+        self.environment = {**os.environ, "MLINFRA_HOME": str(state), "MLINFRA_ENV": environment}
 
     def __call__(self, *arguments: str, expected: int = OK) -> dict[str, Any]:
         """Run a command, show it with what it says on the way, and return the document that it prints."""

@@ -62,7 +62,7 @@ RULES = {
     "api": Room(CORE | {"api", "engine"}),
     "cli": Room(CORE | {"api", "cli", "emulator", "engine", "images"}, frozenset({"click"}), frozenset({"rich"})),
     "testing": Room(CORE | {"api", "engine", "testing"}, frozenset({"pytest"})),
-    "images": Room(CORE | {"images"}, frozenset({"pydantic"})),
+    "images": Room(CORE | {"images"}, frozenset({"packaging"})),
     "emulator": Room(
         {"catalog", "contract", "emulator", "environment", "errors", "host", "spec"},
         frozenset({"cheroot", "cryptography", "grpc", "pydantic", "ruamel", "werkzeug"}),

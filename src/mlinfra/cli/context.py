@@ -45,9 +45,14 @@ class Invocation:
         """Whether stdout gets one JSON document."""
         return self.output == "json"
 
+    @property
+    def is_emulated(self) -> bool:
+        """Whether the environment that was chosen is an emulator's."""
+        return bool(self.chosen and self.chosen.environment.emulated)
+
     def say(self, text: str) -> None:
         """Tell people on stderr, on every line whether it is emulated; nobody listening is no error."""
-        if self.chosen and self.chosen.environment.emulated:
+        if self.is_emulated:
             text = f"[emulated] {text}"
         if not self.quiet:
             with contextlib.suppress(BrokenPipeError):
@@ -96,7 +101,7 @@ class Invocation:
         else:
             from mlinfra.cli import output  # noqa: PLC0415  help needs none of it
 
-            output.write_tables(tables)
+            output.write_tables(map(output.marked, tables) if self.is_emulated else tables)
 
     def finish(self, **more: Any) -> None:
         """Print the one document, with what every document has: its version, and where it comes from."""

@@ -48,7 +48,7 @@ def tell(exc: BaseException, arguments: Sequence[str], invocation: Invocation | 
         invocation.finish(error=error.as_document())
         sys.stdout.flush()
     else:
-        _tell_people(error)
+        _tell_people(error, "[emulated] " if invocation and invocation.is_emulated else "")
     return error.exit_code
 
 
@@ -114,10 +114,10 @@ def _write_report(exc: BaseException, arguments: Sequence[str], invocation: Invo
     return path
 
 
-def _tell_people(error: MlinfraError) -> None:
+def _tell_people(error: MlinfraError, mark: str) -> None:
     first, *others = error.parts()
     head = click.style("error:", fg="red", bold=True) if _colours() else "error:"
-    click.echo("\n".join([f"{head} {first}", *(f"  {part}" for part in others)]), err=True)
+    click.echo("\n".join([f"{mark}{head} {first}", *(f"  {part}" for part in others)]), err=True)
 
 
 def _colours() -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,16 @@ class Table:
 def facts(pairs: Mapping[str, Any], title: str = "") -> Table:
     """A table of two columns without a head: what is known of one thing. Empty facts are left out."""
     return Table((), [(name, value) for name, value in pairs.items() if value not in ("", None, (), [], {})], title)
+
+
+def marked(table: Table) -> Table:
+    """The table with `emulated` on each of its lines, or among its facts."""
+    if not table.head:
+        told = any(row[0] == "emulated" for row in table.rows)
+        return table if told or not table.rows else replace(table, rows=[*table.rows, ("emulated", True)])
+    if "emulated" in table.head:
+        return table
+    return replace(table, head=[*table.head, "emulated"], rows=[[*row, True] for row in table.rows])
 
 
 def write_document(document: Mapping[str, Any]) -> None:

@@ -25,8 +25,16 @@ if TYPE_CHECKING:
     from mlinfra.environment import Environment
 
 PLACEHOLDER = "placeholder"
-_NEEDED: dict[str, dict[str, str]] = {  # what a platform's document cannot be without
-    "aws": {"region": "eu-west-1", "account": "000000000000"},
+_NEEDED: dict[str, dict[str, Any]] = {  # what a platform's document cannot be without
+    "aws": {
+        "region": "eu-west-1",
+        "account": "000000000000",
+        "stores": {"artefacts": {"uri": f"s3://{PLACEHOLDER}"}},
+        "images": {"serving": {"uri": f"000000000000.dkr.ecr.eu-west-1.amazonaws.com/{PLACEHOLDER}"}},
+        "identities": {
+            identity: f"arn:aws:iam::000000000000:role/{PLACEHOLDER}-{identity}" for identity in ("trainer", "server")
+        },
+    },
     "azure": {"region": "westeurope", "account": PLACEHOLDER, "resource_group": PLACEHOLDER, "workspace": PLACEHOLDER},
     "gcp": {"region": "europe-west4", "account": PLACEHOLDER},
 }

@@ -33,7 +33,11 @@ MEMBERS = {
     "model": Member("mlinfra.cli.model:model", "Models: the registry and its versions."),
     "endpoint": Member("mlinfra.cli.endpoint:endpoint", "Endpoints: model versions that answer."),
     "store": Member("mlinfra.cli.store:store", "The environment's object store."),
+    "image": Member(
+        "mlinfra.cli.image:image", "Container images: put together from a base and the kit, without Docker."
+    ),
     "spec": Member("mlinfra.cli.spec:spec", "Files: check them, explain their fields."),
+    "emulator": Member("mlinfra.cli.emulator:emulator", "Clouds on this machine: their protocols, without an account."),
     "completion": Member("mlinfra.cli.completion:completion", "Print what makes a shell complete commands."),
 }
 

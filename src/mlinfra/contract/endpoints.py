@@ -47,11 +47,25 @@ class DeploymentDesired:
 
 
 @dataclass(frozen=True)
+class Guard:
+    """How the platform itself makes a change, watches it, and goes back when an alarm goes off.
+
+    `steps` are the new deployment's percents, ending with 100; `bake` the seconds that each one lasts; `alarms` are
+    the platform's own names of them.
+    """
+
+    steps: tuple[int, ...]
+    bake: float
+    alarms: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class EndpointDesired:
     """An endpoint as it should be. Without deployments it should be gone.
 
     `name` is the spec's, `physical_name` the platform's. Traffic sums to 100. `shadow` names the deployment that
     gets copies of requests, its share in percent beside it. `expires` is when a platform that can should end it.
+    With a `guard`, one deployment takes the place of one other, and the platform decides whether it stays.
     """
 
     spec: EndpointSpec
@@ -61,6 +75,7 @@ class EndpointDesired:
     shadow: tuple[str, int] | None = None
     expires: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    guard: Guard | None = None
 
     @property
     def absent(self) -> bool:
@@ -75,7 +90,7 @@ class EndpointDesired:
 
 @dataclass(frozen=True)
 class DeploymentObservation:
-    """A deployment as the platform tells it."""
+    """A deployment as the platform tells it. `native_id` is the platform's own name of it where that is another."""
 
     name: str
     state: EndpointState
@@ -89,12 +104,16 @@ class DeploymentObservation:
     detail: str = ""
     created: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    native_id: str = ""
     native: Document = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class EndpointObservation:
-    """An endpoint as the platform tells it. `url` is where predictions are asked for."""
+    """An endpoint as the platform tells it. `url` is where predictions are asked for.
+
+    `complete` is false where a list tells less than a look at the endpoint itself would.
+    """
 
     native_id: str
     name: str
@@ -108,6 +127,7 @@ class EndpointObservation:
     created: datetime | None = None
     expires: datetime | None = None
     owned_by_stack: bool = False
+    complete: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
     native: Document = field(default_factory=dict)
 
@@ -131,7 +151,10 @@ class EndpointPage:
 
 @dataclass(frozen=True)
 class Invocation:
-    """A model server's answer. `status` is its HTTP status, `deployment` which one answered, if told."""
+    """A model server's answer. `status` is its HTTP status, `deployment` which one answered, if told.
+
+    An adapter gives the platform's own name of the deployment; the engine puts the kit's in its place.
+    """
 
     status: int
     body: bytes
@@ -226,3 +249,9 @@ class EndpointObserver(Protocol):
 
     def endpoint_logs(self, reply: Mapping[str, Any], environment: Environment) -> LogPage:
         """A reply of `logs`."""
+
+    def capture(self, record: Document, key: str) -> Document:
+        """A line of a capture file as the kit's own server would have written it; `key` is where the file lies.
+
+        `model_digest` is left out where the platform does not tell it.
+        """

@@ -38,7 +38,8 @@ class JobRun:
     `id` is the 40 hex digits of the work's identity; `attempt` counts from 1. `outputs` are the addresses
     under which the attempt's outputs will lie, `result` that of the runner's own report (metrics, digests).
     `manifest` is what the runner reads (portable; the adapter adds the container's paths). `lock` is the text of the
-    locked requirements, None for an image of the user's own.
+    locked requirements, None for an image of the user's own. `wheels` is the folder that holds them, where the job
+    will have no package index to ask.
     """
 
     spec: JobSpec
@@ -51,6 +52,7 @@ class JobRun:
     manifest: Document
     lock: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    wheels: Artefact | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class LogLine:
 
 @dataclass(frozen=True)
 class LogPage:
-    """Some lines and the token to go on from, also when there are no more lines at present."""
+    """Some lines and the token to go on from, which stays the same when there are no more lines at present."""
 
     lines: tuple[LogLine, ...]
     token: str

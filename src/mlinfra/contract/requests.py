@@ -24,10 +24,14 @@ _FILE = "$file"
 
 @dataclass(frozen=True)
 class Ref:
-    """A value of an earlier step's reply: `path` is dotted, integers index lists."""
+    """A value of an earlier step's reply: `path` is dotted, integers index lists, `*` stands for every item.
+
+    `form` is a text around the value, or around each one, with `{}` in its place; empty for the value itself.
+    """
 
     step: str
     path: str
+    form: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,12 +129,18 @@ class Request:
 
 
 def dig(document: Any, path: str) -> Any:
-    """The value at a dotted path; an empty path is the document itself.
+    """The value at a dotted path; an empty path is the document itself. Behind `*` it is a list of values.
 
     Raises:
         KeyError: nothing lies there.
     """
     value = document
+    before, star, rest = path.partition("*")
+    if star:
+        items = dig(document, before.rstrip("."))
+        if not isinstance(items, list):
+            raise KeyError(path)
+        return [dig(item, rest.lstrip(".")) for item in items]
     for part in path.split(".") if path else ():
         try:
             value = value[int(part)] if isinstance(value, list) else value[part]
@@ -169,9 +179,12 @@ def _fill(body: Any, replies: Mapping[str, Document]) -> Any:
     if not isinstance(body, Ref):
         return body
     try:
-        return dig(replies[body.step], body.path)
+        value = dig(replies[body.step], body.path)
     except KeyError as exc:
         raise KitFault(f"a request refers to {body.step}.{body.path}, which no reply holds") from exc
+    if not body.form:
+        return value
+    return [body.form.format(each) for each in value] if isinstance(value, list) else body.form.format(value)
 
 
 def _encode(body: Any) -> Any:
@@ -180,7 +193,7 @@ def _encode(body: Any) -> Any:
     if isinstance(body, list):
         return [_encode(value) for value in body]
     if isinstance(body, Ref):
-        return {_REF: [body.step, body.path]}
+        return {_REF: [body.step, body.path, *([body.form] if body.form else [])]}
     if isinstance(body, File):
         return {_FILE: [body.path, body.digest, body.size]}
     return body

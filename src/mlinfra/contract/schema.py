@@ -104,6 +104,8 @@ def _members(
         if name not in value:
             yield Problem("missing", path=f"{where}.{name}", allowed="a value", todo="add it")
     for name, member in value.items():
+        if "propertyNames" in schema:
+            yield from problems(schema["propertyNames"], name, f"{where}.{name}", whole)
         if name in known:
             yield from problems(known[name], member, f"{where}.{name}", whole)
         elif rest is False:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 STORE = "captures"  # the environment's store for them, where it has one of its own
 _SUFFIX = ".jsonl"
+_DAY = re.compile(r"/(?:date=)?(\d{4}[-/]\d\d[-/]\d\d)/")
 
 
 def capture_uri(session: Session, endpoint: str) -> str:
@@ -24,12 +26,13 @@ def capture_uri(session: Session, endpoint: str) -> str:
 
 def captured(session: Session, endpoint: str, *, since: date | None = None) -> Iterator[dict[str, Any] | None]:
     """An endpoint's records from the store, the oldest first; None for a line that cannot be read."""
-    store = _store(session)
+    store, read = _store(session), session.adapter.observe.capture
     keys = [info.key for info in store.list(f"{_prefix(endpoint)}/")]
     for key in keys:
         if key.endswith(_SUFFIX) and _is_recent(key, since):
             content = store.get(key)
-            yield from _records(content.splitlines(keepends=True))
+            for record in _records(content.splitlines(keepends=True)):
+                yield None if record is None else read(record, key)
 
 
 def captured_locally(source: Path, *, since: date | None = None) -> Iterator[dict[str, Any] | None]:
@@ -57,9 +60,9 @@ def _record(line: bytes) -> dict[str, Any] | None:
 
 
 def _is_recent(path: str, since: date | None) -> bool:
-    """By the day that the path says; a path without one may hold anything."""
-    day = next((part.removeprefix("date=") for part in path.split("/") if part.startswith("date=")), None)
-    return since is None or day is None or day >= since.isoformat()
+    """By the day that the path says, as `date=2026-11-21` or `2026/11/21`; a path without one may hold anything."""
+    found = _DAY.search(path)
+    return since is None or found is None or found[1].replace("/", "-") >= since.isoformat()
 
 
 def _store(session: Session) -> Store:

@@ -18,7 +18,7 @@ from mlinfra.engine.rollout import Phase, Rollout, begin, dropped, send_back
 from mlinfra.engine.rollout_rules import Policy
 from mlinfra.engine.shaping import desire, is_there, nothing
 from mlinfra.engine.versions import resolve
-from mlinfra.engine.watchers import watcher_of
+from mlinfra.engine.watchers import watcher_beside, watcher_of
 from mlinfra.errors import Conflict
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ def _reach(work: Work, wanted: Release, watcher: Watcher) -> Outcome:
     if any(each.name in newcomers for each in failed(observed)):
         session.say("removing what an earlier deploy left behind")
         work.shape(desire(session, old))
+    watcher = watcher_beside(watcher, wanted.spec, old)
     session.say(f"rollback watched by: {watcher}")
     policy, who = policy_of(wanted.spec), session.caller.principal
     rollout = begin(old, wanted, policy, session.clock.now(), who=who, guarded=watcher.is_platform)

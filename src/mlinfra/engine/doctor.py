@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from mlinfra.contract import adapter as adapters
 from mlinfra.contract.jobs import JobQuery
 from mlinfra.engine import sync
+from mlinfra.engine.records import APPROVALS
 from mlinfra.engine.session import open_session
 from mlinfra.environment import LocalEnvironment
 from mlinfra.errors import CapabilityError, CapacityUnavailable, Conflict, Denied, IntegrityError, MlinfraError
@@ -135,7 +136,10 @@ def _platform(session: Session) -> Iterator[Check]:
         return
     who = session.caller.principal
     for name in session.environment.stores or ("artefacts",):
-        yield _attempt(f"store {name}", partial(_store, session, name), who, "read, write, delete")
+        if name == APPROVALS:  # which only approvers may write, and everybody reads
+            yield _attempt(f"store {name}", partial(_readable, session, name), who, "read")
+        else:
+            yield _attempt(f"store {name}", partial(_store, session, name), who, "read, write, delete")
     for name, request in _readings(session).items():
         permission = f"{request.service}:{request.operation}"
         yield _attempt(name, partial(_read, session, request), who, permission)
@@ -224,6 +228,12 @@ def _store(session: Session, name: str) -> str:
     finally:
         store.delete(key)
     return store.uri("")
+
+
+def _readable(session: Session, name: str) -> str:
+    store = session.client.store(name)
+    next(iter(store.list("kit/doctor/")), None)
+    return f"{store.uri('')} may be read"
 
 
 def _read(session: Session, request: Request) -> str:

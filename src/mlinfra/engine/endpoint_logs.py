@@ -31,7 +31,7 @@ def lines(
             return
         page = session.adapter.observe.endpoint_logs(reply, session.environment)
         yield from page.lines
-        ended = not page.lines or page.token == token
+        ended = page.token == token  # a page may be empty and not the last
         token = page.token
         if ended and not follow:
             return

@@ -13,7 +13,7 @@ from mlinfra.engine.effects import read
 from mlinfra.engine.health import health
 from mlinfra.engine.invoke import JSON, ask, body_of, raise_for_status
 from mlinfra.engine.rollout_records import Book, Ledger
-from mlinfra.engine.shaping import observe
+from mlinfra.engine.shaping import look, observe
 from mlinfra.errors import KitFault, NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def show(session: Session, reference: str) -> Shown:
 
 
 def list_endpoints(session: Session) -> Iterator[EndpointObservation]:
-    """The kit's endpoints in this environment, page by page.
+    """The kit's endpoints in this environment, page by page; each looked at where the list does not tell everything.
 
     Raises:
         KitFault: the platform hands out the same page again and again.
@@ -117,7 +117,8 @@ def list_endpoints(session: Session) -> Iterator[EndpointObservation]:
         if reply is None:
             return
         page = session.adapter.observe.endpoints(reply, session.environment)
-        yield from page.endpoints
+        looked_at = (each if each.complete else look(session, each.physical_name) for each in page.endpoints)
+        yield from filter(None, looked_at)
         token = page.token
         if token is None:
             return

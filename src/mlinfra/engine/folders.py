@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 PROJECT_FILE = "mlinfra.toml"
@@ -17,6 +17,7 @@ class Folders:
 
     project: Path
     state: Path
+    emulated: str = ""  # the emulated environment whose records these are; empty for those of all real ones
 
     @classmethod
     def find(cls, start: Path | None = None) -> Folders:
@@ -29,6 +30,16 @@ class Folders:
         home = os.environ.get("MLINFRA_HOME")
         state = Path(home) if home else _user_state()
         return cls(project=next(roots, here) / PROJECT_FOLDER, state=state)
+
+    def for_emulated(self, name: str) -> Folders:
+        """The same project, with records apart for an emulated environment: they end with its emulator."""
+        there = replace(self, emulated=name)
+        return replace(there, state=there.records / "state")
+
+    @property
+    def records(self) -> Path:
+        """What the kit remembers of environments: all real ones together, each emulated one by itself."""
+        return self.project / "emulated" / self.emulated if self.emulated else self.project
 
     @property
     def root(self) -> Path:
@@ -43,12 +54,12 @@ class Folders:
     @property
     def journal(self) -> Path:
         """The write-ahead record of effects."""
-        return self.project / "journal.db"
+        return self.records / "journal.db"
 
     @property
     def cache(self) -> Path:
         """Content-addressed bundles, locks and digests: may be deleted at any time."""
-        return self.project / "cache"
+        return self.records / "cache"
 
     @property
     def environments(self) -> Path:
@@ -65,6 +76,7 @@ class Folders:
         ignore = self.project / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n")
+        self.records.mkdir(parents=True, exist_ok=True)
         self.state.mkdir(parents=True, exist_ok=True)
         return self
 

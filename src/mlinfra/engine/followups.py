@@ -87,7 +87,7 @@ def _register(session: Session, submitted: Submitted, job: JobObservation) -> Fo
     version = register_from_store(
         session,
         register.name,
-        f"{output_prefix(job.id, job.attempt)}/{register.output}",
+        job.outputs.get(register.output) or f"{output_prefix(job.id, job.attempt)}/{register.output}",
         lineage=lineage(submitted, job),
         metrics=metrics,
         tags=dict(submitted.spec.tags),

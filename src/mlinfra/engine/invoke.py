@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.engine.effects import read
@@ -37,7 +38,7 @@ def ask(
     reply = read(session, renderer.invoke(endpoint, deployment, body, content_type, session.environment))
     if reply is None:
         raise NotFound("nobody answers there", given=deployment or endpoint.name, todo="`mlinfra endpoint list`")
-    return session.adapter.observe.invocation(reply, session.environment)
+    return _named(session.adapter.observe.invocation(reply, session.environment), endpoint)
 
 
 def body_of(rows: Sequence[Any]) -> bytes:
@@ -83,6 +84,12 @@ def predictions_of(invocation: Invocation) -> list[Any]:
     if not isinstance(predictions, list):
         raise _strange(invocation)
     return predictions
+
+
+def _named(invocation: Invocation, endpoint: EndpointObservation) -> Invocation:
+    """The answer with the kit's name of the deployment that gave it."""
+    names = {each.native_id: each.name for each in endpoint.deployments if each.native_id}
+    return replace(invocation, deployment=names.get(invocation.deployment, invocation.deployment))
 
 
 def _error(invocation: Invocation) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlinfra.contract.handles import Handle
@@ -12,7 +14,7 @@ from mlinfra.engine.effects import effect, read, read_all
 from mlinfra.engine.followups import Followed, follow_up
 from mlinfra.engine.track import find_jobs, observe_job, wait_for
 from mlinfra.engine.transfer import download_tree
-from mlinfra.errors import Conflict, JobFailed, NotFound, UsageError
+from mlinfra.errors import Conflict, IntegrityError, JobFailed, NotFound, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 _SHORTEST_ID = 6  # hex digits of a work's id that people may type
 _LOG_PAUSE = 0.5  # seconds between looks at a log that is being written
 _STOP_DEADLINE = 300.0
+REPORT = "result.json"  # the runner's own word on how the job ended, in the job's result folder
 
 
 def resolve(session: Session, reference: str) -> JobObservation:
@@ -111,7 +114,7 @@ def logs(session: Session, job: JobObservation, *, follow: bool = False) -> Iter
                 break
             page = session.adapter.observe.logs(reply, session.environment)
             yield from page.lines
-            if page.token == token or not page.lines:
+            if page.token == token:  # a page may be empty and not the last
                 break
             token = page.token
         if ended:
@@ -163,7 +166,26 @@ def download(session: Session, job: JobObservation, target: Path, *, output: str
     wanted = {name: artefact for name, artefact in job.outputs.items() if output in {None, name}}
     if output is not None and not wanted:
         raise NotFound("the job has no such output", given=output, allowed=", ".join(job.outputs) or "none")
-    return [download_tree(session, artefact, target / name) for name, artefact in wanted.items()]
+    noted = _digests(session, job)
+    whole = {
+        name: replace(artefact, digest=artefact.digest or noted.get(name, "")) for name, artefact in wanted.items()
+    }
+    return [download_tree(session, artefact, target / name) for name, artefact in whole.items()]
+
+
+def _digests(session: Session, job: JobObservation) -> dict[str, str]:
+    """Output -> digest, as the runner noted it in its report, for a platform that tells none itself."""
+    if job.result is None or all(artefact.digest for artefact in job.outputs.values()):
+        return {}
+    store = session.client.store()
+    key = f"{store.key(job.result.uri)}/{REPORT}"
+    try:
+        report = json.loads(store.get(key))
+        return {name: str(content["digest"]) for name, content in report["outputs"].items()}
+    except NotFound:
+        return {}
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise IntegrityError("the job's report is not readable", given=store.uri(key)) from exc
 
 
 def _whole(session: Session, job: JobObservation) -> JobObservation:

@@ -16,8 +16,8 @@ from mlinfra.contract.capabilities import (
 )
 from mlinfra.contract.jobs import Artefact
 from mlinfra.contract.requests import File, Request
-from mlinfra.engine.prepare import LocalInput
-from mlinfra.engine.submissions import Submitted
+from mlinfra.engine.prepare import LocalInput, wheels_prefix
+from mlinfra.engine.submissions import Submitted, bundle_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,7 +87,7 @@ def plan_job(prepared: Prepared, environment: Environment, adapter: Adapter) -> 
     store = PlannedStore(environment)
     work_id = prepared.work(environment).id
     bundle = prepared.bundle
-    code_key = f"code/{bundle.digest.removeprefix('sha256:')}.pyz"
+    code_key = bundle_key(bundle.digest)
     uploads = [_put("upload-code", store.uri(code_key), File(str(bundle.path), bundle.digest, bundle.size))]
     inputs: dict[str, Artefact] = {}
     for name, each in prepared.inputs.items():
@@ -105,6 +105,7 @@ def plan_job(prepared: Prepared, environment: Environment, adapter: Adapter) -> 
         inputs=inputs,
         lock=prepared.lock.text if prepared.lock else None,
         schemas=prepared.schemas,
+        wheels=_planned_wheels(prepared, store),
     )
     requests = adapter.jobs.submit(submitted.run(1, store, environment), environment)
     for request in requests:
@@ -123,6 +124,13 @@ def plan_job(prepared: Prepared, environment: Environment, adapter: Adapter) -> 
             f"inputs.{name}: version {RESOLVED_AT_SUBMIT}, and with it the job's name" for name in prepared.unpinned
         ),
     )
+
+
+def _planned_wheels(prepared: Prepared, store: PlannedStore) -> Artefact | None:
+    """Where the packages would lie; they are fetched when the job is submitted."""
+    if prepared.lock is None or not prepared.wheels_for:
+        return None
+    return Artefact(store.uri(wheels_prefix(prepared.lock, prepared.wheels_for)), is_folder=True)
 
 
 def plan_endpoint(spec: EndpointSpec, environment: Environment, adapter: Adapter) -> Plan:

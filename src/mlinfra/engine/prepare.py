@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mlinfra.contract.capabilities import needed_by_job, require
 from mlinfra.engine.identity import Work
 from mlinfra.errors import SpecError
-from mlinfra.package import Bundle, Lock, build_bundle, fetch_code, lock, tree_digest
+from mlinfra.package import Bundle, Lock, build_bundle, fetch_code, lock, tree_digest, wheels_key
 from mlinfra.spec import check_surroundings
 
 if TYPE_CHECKING:
@@ -53,7 +53,10 @@ class RemoteInput:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A job ready to be sent. `spec` has its overlays applied and this platform's overrides alone."""
+    """A job ready to be sent. `spec` has its overlays applied and this platform's overrides alone.
+
+    `wheels_for` is the Python whose packages must travel with the job, empty where it will have an index to ask.
+    """
 
     spec: JobSpec
     bundle: Bundle
@@ -61,6 +64,7 @@ class Prepared:
     inputs: Mapping[str, LocalInput | RemoteInput]
     schemas: Document = field(default_factory=dict)
     occasion: str = ""
+    wheels_for: str = ""
 
     @property
     def unpinned(self) -> list[str]:
@@ -119,7 +123,13 @@ def prepare(
         inputs=inputs,
         schemas=_schemas(spec, models or {}),
         occasion=occasion,
+        wheels_for=python_version(spec, environment) if locked and _alone(environment, adapter) else "",
     )
+
+
+def wheels_prefix(lock: Lock, python: str) -> str:
+    """Where in the store the packages of a lock lie as wheels."""
+    return f"wheels/{wheels_key(lock, python)}"
 
 
 def python_version(spec: JobSpec, environment: Environment) -> str:
@@ -127,6 +137,10 @@ def python_version(spec: JobSpec, environment: Environment) -> str:
     asked = spec.python.version if spec.python else None
     image = environment.images.get("runner") or environment.images.get("base")
     return asked or (image.python if image else "") or f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _alone(environment: Environment, adapter: Adapter) -> bool:
+    return environment.network.isolated and not adapter.at_hand
 
 
 def _input(name: str, given: Input, base: Path, folders: Folders) -> LocalInput | RemoteInput:

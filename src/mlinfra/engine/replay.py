@@ -73,12 +73,13 @@ def replay(
     if deployment is not None:
         deployment_of(session, endpoint, deployment)
     records = captured_locally(source, since=since) if source else captured(session, name, since=since)
-    serving = _models(session, endpoint)
+    recorded = _recorded(session, endpoint)
+    serving = {each.name: each.digest or recorded.get(each.name, "") for each in endpoint.deployments}
     result = Replay()
     for record in records:
         if limit is not None and result.asked >= limit:
             break
-        target, reason = _target(session, serving, record, deployment)
+        target, reason = _target(session, serving, _with_digest(record, recorded), deployment)
         if record is None or reason:
             result.passed_over[reason] += 1
         else:
@@ -86,14 +87,20 @@ def replay(
     return result
 
 
-def _models(session: Session, endpoint: EndpointObservation) -> dict[str, str]:
-    """Deployment -> digest of its model; the record of the endpoint knows it where the platform does not tell."""
-    recorded = {
+def _recorded(session: Session, endpoint: EndpointObservation) -> dict[str, str]:
+    """Deployment -> digest of its model, of all that the endpoint's own record knows."""
+    return {
         each.name: each.digest
         for release in Ledger.open(session, endpoint.name).book.known()
         for each in release.deployments
     }
-    return {each.name: each.digest or recorded.get(each.name, "") for each in endpoint.deployments}
+
+
+def _with_digest(record: dict[str, Any] | None, recorded: dict[str, str]) -> dict[str, Any] | None:
+    """The record with the digest of its model, which not every platform writes down."""
+    if record is None or record.get("model_digest"):
+        return record
+    return {**record, "model_digest": recorded.get(str(record.get("deployment")))}
 
 
 def _target(

@@ -15,6 +15,7 @@ from mlinfra.engine.rollout import Phase, Rollout
 from mlinfra.engine.rollout_records import stop_asked_by
 from mlinfra.engine.rollout_watch import Watch, how_to_go_on, present
 from mlinfra.engine.shaping import DEADLINE, desire, nothing, shape
+from mlinfra.engine.watchers import guard_of
 from mlinfra.errors import DeploymentFailed, Unavailable
 
 if TYPE_CHECKING:
@@ -82,11 +83,12 @@ class Run:
     def _shape(self, rollout: Rollout) -> Rollout:
         session, policy = self._session, rollout.policy
         release = controller.goal(rollout)
-        guarded = len(policy.steps) * policy.bake if rollout.phase is Phase.GUARDED else 0.0
+        guard = guard_of(policy, session.environment) if rollout.phase is Phase.GUARDED else None
+        guarded = len(policy.steps) * policy.bake if guard else 0.0
         try:
             shape(
                 session,
-                desire(session, release) if release else nothing(session, rollout.new.spec),
+                desire(session, release, guard=guard) if release else nothing(session, rollout.new.spec),
                 between=lambda: self._between(rollout),
                 give_up_after=READY_WITHIN if rollout.phase is Phase.PREPARING else None,
                 deadline=DEADLINE + guarded,

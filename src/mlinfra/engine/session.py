@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlinfra.contract import adapter as adapters
 from mlinfra.engine.clock import Clock
+from mlinfra.engine.emulated import check_emulator
 from mlinfra.engine.folders import Folders
 from mlinfra.engine.journal import Journal
 from mlinfra.engine.pacer import Pacer
@@ -97,8 +98,13 @@ def open_session(
     Raises:
         CapabilityError: the platform's SDK is not installed.
         NotFound: no adapter for the environment's platform.
+        Unavailable: the environment is emulated, and its emulator does not run.
     """
-    folders = (folders or Folders.find()).ensure()
+    folders = folders or Folders.find()
+    if environment.emulated:
+        check_emulator(environment)
+        folders = folders.for_emulated(environment.name)
+    folders.ensure()
     adapter = adapters.load(environment.platform)
     clock = clock or Clock()
     say = say or _to_stderr

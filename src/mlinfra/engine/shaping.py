@@ -17,7 +17,7 @@ from mlinfra.engine.reconcile import reconcile
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mlinfra.contract.endpoints import EndpointObservation
+    from mlinfra.contract.endpoints import EndpointObservation, Guard
     from mlinfra.engine.releases import Release
     from mlinfra.engine.session import Session
     from mlinfra.spec import EndpointSpec
@@ -31,9 +31,12 @@ _SEND_AGAIN_AFTER = 15.0  # seconds; what did not show for so long may not have 
 
 def observe(session: Session, name: str) -> EndpointObservation | None:
     """The endpoint as the platform tells it now; None where there is none."""
-    renderer = session.adapter.endpoints
-    physical_name = renderer.physical_name(name, session.environment)
-    replies = read_all(session, renderer.observe(physical_name, session.environment))
+    return look(session, session.adapter.endpoints.physical_name(name, session.environment))
+
+
+def look(session: Session, physical_name: str) -> EndpointObservation | None:
+    """As `observe`, by the platform's own name."""
+    replies = read_all(session, session.adapter.endpoints.observe(physical_name, session.environment))
     return session.adapter.observe.endpoint(replies, session.environment)
 
 
@@ -42,8 +45,8 @@ def shares(serving: EndpointObservation | EndpointDesired | Release | None) -> d
     return {name: share for name, share in (serving.traffic if serving else {}).items() if share}
 
 
-def desire(session: Session, release: Release) -> EndpointDesired:
-    """The endpoint with a release behind it."""
+def desire(session: Session, release: Release, *, guard: Guard | None = None) -> EndpointDesired:
+    """The endpoint with a release behind it; with a `guard` the platform itself gets there and watches."""
     spec = release.spec
     environment = session.environment
     identity = digest({"environment": environment.id, "endpoint": spec.name})[:ID_DIGITS]
@@ -54,6 +57,7 @@ def desire(session: Session, release: Release) -> EndpointDesired:
         deployments=release.deployments,
         expires=release.expires,
         tags={**environment.tags, **spec.tags, ID_TAG: identity},
+        guard=guard,
     )
 
 

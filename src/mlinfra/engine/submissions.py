@@ -6,7 +6,7 @@ machine that submitted is gone.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from mlinfra.contract.capabilities import Capability, Level, support
@@ -47,6 +47,7 @@ class Submitted:
     inputs: Mapping[str, Artefact]
     lock: str | None = None
     schemas: Document = field(default_factory=dict)
+    wheels: Artefact | None = None
 
     def follow_ups(self, capabilities: Capabilities) -> tuple[str, ...]:
         """The kinds of follow-up that are due when the job has ended; what the platform does itself is not."""
@@ -67,6 +68,7 @@ class Submitted:
             result=Artefact(store.uri(f"{base}/{RESULT}"), is_folder=True),
             manifest=job_manifest(self.spec, environment, self.id, attempt, self.schemas),
             lock=self.lock,
+            wheels=self.wheels,
             tags={**environment.tags, **self.spec.tags},
         )
 
@@ -80,6 +82,7 @@ class Submitted:
             "inputs": {name: asdict(artefact) for name, artefact in self.inputs.items()},
             "lock": self.lock,
             "schemas": self.schemas,
+            "wheels": asdict(self.wheels) if self.wheels else None,
         }
 
     @classmethod
@@ -93,10 +96,16 @@ class Submitted:
             inputs={name: Artefact(**artefact) for name, artefact in document["inputs"].items()},
             lock=document["lock"],
             schemas=document["schemas"],
+            wheels=Artefact(**document["wheels"]) if document.get("wheels") else None,
         )
 
 
 RESULT = ".mlinfra"  # the runner's own report lies here, beside the outputs
+
+
+def bundle_key(digest: str) -> str:
+    """Where in the store a code bundle lies: alone below a prefix, since some platforms take folders only."""
+    return f"code/{digest.removeprefix('sha256:')}/bundle.pyz"
 
 
 def output_prefix(work_id: str, attempt: int) -> str:
@@ -123,6 +132,8 @@ def start(session: Session, submitted: Submitted, attempt: int) -> JobObservatio
     requests = session.adapter.jobs.submit(run, session.environment)
     replies = send_all(session, f"job/{run.id}/{run.attempt}", requests)
     job = session.adapter.observe.job(replies[requests[-1].step], session.environment)
+    if not job.id:  # a platform may answer with no more than the name of what it made
+        job = replace(job, id=run.id, attempt=run.attempt)
     audit.record(session, "submit", f"job/{run.id}", name=job.name, attempt=attempt, spec=run.spec.name)
     return job
 

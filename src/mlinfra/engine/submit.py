@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from mlinfra.contract.jobs import Artefact
 from mlinfra.engine.identity import digest
-from mlinfra.engine.prepare import LocalInput, Prepared, RemoteInput
-from mlinfra.engine.submissions import Submitted, keep, start
+from mlinfra.engine.prepare import LocalInput, Prepared, RemoteInput, wheels_prefix
+from mlinfra.engine.submissions import Submitted, bundle_key, keep, start
 from mlinfra.engine.track import attempts
 from mlinfra.engine.transfer import upload_file, upload_tree
 from mlinfra.errors import KitFault, NotFound
+from mlinfra.package import fetch_wheels, tree_digest
 
 if TYPE_CHECKING:
     from mlinfra.contract.jobs import JobObservation
@@ -91,11 +92,23 @@ def _upload(session: Session, prepared: Prepared, work_id: str) -> Submitted:
         id=work_id,
         spec=prepared.spec,
         code=bundle.code_digest,
-        bundle=upload_file(session, bundle.path, f"code/{bundle.digest.removeprefix('sha256:')}.pyz", bundle.digest),
+        bundle=upload_file(session, bundle.path, bundle_key(bundle.digest), bundle.digest),
         inputs={name: _upload_input(session, each) for name, each in prepared.inputs.items()},
         lock=prepared.lock.text if prepared.lock else None,
         schemas=prepared.schemas,
+        wheels=_upload_wheels(session, prepared),
     )
+
+
+def _upload_wheels(session: Session, prepared: Prepared) -> Artefact | None:
+    """The packages of a job that will have no index to ask."""
+    if prepared.lock is None or not prepared.wheels_for:
+        return None
+    cache = session.folders.cache
+    index = session.environment.python_index or None
+    folder = fetch_wheels(prepared.lock, prepared.wheels_for, cache=cache, index=index)
+    prefix = wheels_prefix(prepared.lock, prepared.wheels_for)
+    return upload_tree(session, folder, prefix, tree_digest(folder, cache).digest)
 
 
 def _upload_input(session: Session, each: LocalInput | RemoteInput) -> Artefact:

@@ -6,16 +6,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlinfra.contract.capabilities import Capability, Level, support
+from mlinfra.contract.endpoints import Guard
 from mlinfra.engine.traffic import WHOLE
 from mlinfra.errors import CapabilityError
 
 if TYPE_CHECKING:
     from mlinfra.contract.capabilities import Capabilities
+    from mlinfra.engine.releases import Release
+    from mlinfra.engine.rollout_rules import Policy
     from mlinfra.environment import Environment
     from mlinfra.spec import EndpointSpec
 
 _GUARDED_STAGES = ("staging", "prod")
 _LARGEST_CANARY = 50  # percent that a platform's own canary may get before everything
+_SMALLEST_STEP = 10  # percent of equal steps
+_FEWEST_REPLICAS = 2
+_LONGEST_BAKE = 3600.0  # seconds between two steps
+_LONGEST_GUARD = 6 * 3600.0  # seconds of all of them; a platform's guard ends after 8 h, new servers' start included
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ def watcher_of(spec: EndpointSpec, environment: Environment, capabilities: Capab
     wish = spec.rollout.watch
     if wish == "process":
         return Watcher(is_platform=False, reason="the spec says so")
-    reason = _unable(spec, capabilities)
+    reason = _unable(spec, environment, capabilities)
     if wish == "platform" and reason:
         raise CapabilityError(
             f"{environment.platform} cannot watch this rollout: {reason}",
@@ -51,24 +58,57 @@ def watcher_of(spec: EndpointSpec, environment: Environment, capabilities: Capab
     return Watcher(is_platform=not reason, reason=reason)
 
 
-def _unable(spec: EndpointSpec, capabilities: Capabilities) -> str:
+def watcher_beside(watcher: Watcher, spec: EndpointSpec, old: Release) -> Watcher:
+    """Who watches the change from that release; a platform's guard knows one deployment in place of one.
+
+    Raises:
+        CapabilityError: the spec insists on the platform, which cannot.
+    """
+    if not watcher.is_platform or len(old.deployments) == 1:
+        return watcher
+    reason = f"{len(old.deployments)} deployments serve now, and it guards endpoints with one"
+    if spec.rollout.watch == "platform":
+        raise CapabilityError(
+            f"the platform cannot watch this rollout: {reason}",
+            given="rollout.watch: platform",
+            allowed="auto, process",
+            todo="write `watch: auto` for this change",
+        )
+    return Watcher(is_platform=False, reason=reason)
+
+
+def guard_of(policy: Policy, environment: Environment) -> Guard:
+    """What the platform is told where it watches."""
+    return Guard(policy.steps, policy.bake, tuple(sorted(environment.observability.alarms.values())))
+
+
+def _unable(spec: EndpointSpec, environment: Environment, capabilities: Capabilities) -> str:
     """Why a platform's guard cannot express this rollout; empty when it can."""
     rollout = spec.rollout
     guard = support(capabilities, Capability.ROLLOUT_NATIVE)
-    if guard.level is not Level.NATIVE:
-        return guard.reason
-    if rollout.strategy == "canary" and not _expressible(tuple(map(int, rollout.steps))):
-        return f"it takes one step of at most {_LARGEST_CANARY} % before 100 %, or equal steps"
-    if rollout.min_requests:
-        return "alarms know no min_requests"
-    if rollout.on_no_data != "advance":
-        return f"alarms know no on_no_data: {rollout.on_no_data}"
-    if len(spec.deployments) > 1:
-        return "it guards endpoints with one deployment"
-    return ""
+    steps = tuple(map(int, rollout.steps)) if rollout.strategy == "canary" else (WHOLE,)
+    bakes = float(rollout.bake)
+    reasons = {
+        guard.reason or guard.level.value: guard.level is not Level.NATIVE,
+        "the environment names no alarms": not environment.observability.alarms,
+        f"it takes one step of at most {_LARGEST_CANARY} % before 100 %, or equal steps from {_SMALLEST_STEP} % up": (
+            not _expressible(steps)
+        ),
+        "it shifts whole replicas, and with scale.min below 2 there is no part of them to begin with": (
+            len(steps) > 1 and spec.scale.min < _FEWEST_REPLICAS
+        ),
+        f"it bakes {_LONGEST_BAKE:.0f} s a step and {_LONGEST_GUARD:.0f} s in all at most": (
+            bakes > _LONGEST_BAKE or len(steps) * bakes > _LONGEST_GUARD
+        ),
+        "alarms know no min_requests": bool(rollout.min_requests),
+        f"alarms know no on_no_data: {rollout.on_no_data}": rollout.on_no_data != "advance",
+        "it guards endpoints with one deployment": len(spec.deployments) > 1,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 def _expressible(steps: tuple[int, ...]) -> bool:
     one_step = len(steps) == 2 and steps[0] <= _LARGEST_CANARY  # noqa: PLR2004  a canary and everything
-    equal = all(step == steps[0] * (index + 1) for index, step in enumerate(steps)) and steps[-1] == WHOLE
+    sized = _SMALLEST_STEP <= steps[0] <= _LARGEST_CANARY
+    equal = sized and all(step == steps[0] * (index + 1) for index, step in enumerate(steps)) and steps[-1] == WHOLE
     return one_step or equal or steps == (WHOLE,)

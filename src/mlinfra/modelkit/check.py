@@ -1,11 +1,13 @@
 """Rows against a schema: one quick test for the row in which all is well, exact words for every other.
 
-The quick test runs whole columns through C-level maps, since a server asks it once per row of every request.
+A server asks the quick test for every row of every request. It is compiled where the compiled walk is at hand
+(`Screen` in `sealing/walk.c`); elsewhere it runs whole columns through C-level maps.
 """
 
 from __future__ import annotations
 
 import difflib
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from operator import contains, itemgetter, le
@@ -13,9 +15,12 @@ from typing import Any
 
 from mlinfra.errors import shorten
 from mlinfra.modelkit.schema import EXACT, Checked, Column, Schema
+from mlinfra.modelkit.screen import bound, screen
 
 _REFUSED = object()
 _ABSENT = object()
+_STRANGERS = 20  # unknown columns told of a row: looking for what each was meant to be costs more than the row
+_LONGEST_NAME = 100  # characters of one for which that is tried
 _Reader = Callable[[Column, Any], Any]
 
 
@@ -24,6 +29,8 @@ class Checker:
 
     def __init__(self, schema: Schema) -> None:
         columns = schema.columns
+        found = screen(columns)
+        self._order = _nothing if found is None else found.order
         self._columns = columns
         self._width = len(columns)
         self._names = schema.names
@@ -36,14 +43,17 @@ class Checker:
         self._free = _as_it_is if len(free) == len(columns) else _picker(free)
         self._has_free = len(numbers) > len(ranged)
         self._ranged = _picker(ranged)
-        self._lows = [_bound(columns[index].min, -EXACT) for index in ranged]
-        self._highs = [_bound(columns[index].max, EXACT) for index in ranged]
+        self._lows = [bound(columns[index].min, -EXACT) for index in ranged]
+        self._highs = [bound(columns[index].max, EXACT) for index in ranged]
         categories = [index for index, column in enumerate(columns) if column.type == "category"]
         self._categories = _picker(categories)
         self._values = [frozenset(columns[index].values) for index in categories]
 
     def check(self, rows: Sequence[Any], limit: int | None = None) -> Checked:
         """See `Schema.check`."""
+        clean = self._order(rows)
+        if clean is not None:
+            return Checked(clean, [])
         ordered: list[list[Any]] = []
         problems: list[dict[str, Any]] = []
         unsure = False
@@ -106,14 +116,14 @@ class Checker:
         return value
 
     def _strangers(self, number: int, row: Mapping[Any, Any]) -> list[dict[str, Any]]:
+        strange = ((name, value) for name, value in row.items() if name not in self._known)
         return [
-            _problem(number, str(name), value, f"no such column; {self._nearest(str(name))}")
-            for name, value in row.items()
-            if name not in self._known
+            _problem(number, shorten(str(name)), value, f"no such column; {self._nearest(str(name))}")
+            for name, value in itertools.islice(strange, _STRANGERS)
         ]
 
     def _nearest(self, name: str) -> str:
-        near = difflib.get_close_matches(name, self._names, n=1)
+        near = difflib.get_close_matches(name, self._names, n=1) if len(name) <= _LONGEST_NAME else ()
         return f"did you mean {near[0]!r}?" if near else f"the columns are {shorten(', '.join(self._names))}"
 
     def _not_a_row(self, number: int, row: Any) -> dict[str, Any]:
@@ -162,9 +172,8 @@ def _is_small(numbers: Sequence[float]) -> bool:
     return min(numbers) >= -EXACT and max(numbers) <= EXACT and total - total == 0
 
 
-def _bound(declared: float | None, exact: int) -> float:
-    """A limit of the quick test: never beyond 2^53, where the exact test decides."""
-    return exact if declared is None else declared
+def _nothing(_rows: Any) -> None:
+    """A test that finds nothing surely right."""
 
 
 def _problem(row: int, column: str | None, value: Any, allowed: str) -> dict[str, Any]:

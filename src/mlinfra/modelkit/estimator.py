@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import mmap
 import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.errors import SpecError
-from mlinfra.modelkit.inputs import builder, candidates, libraries
+from mlinfra.modelkit.inputs import builder, candidates, libraries, nan_columns
 from mlinfra.modelkit.load import plain
+from mlinfra.modelkit.sealed import missing_markers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,6 +75,27 @@ def input_form(compute: Callable[[Any], Any], example: Any, table: Table, schema
     what = "the model does not answer rows sent to a server as it answers the example"
     todo = "give the example as the model was trained: the same data frame or array"
     raise SpecError(what, given="; ".join(failures), todo=todo)
+
+
+def with_missing(form: dict[str, Any], model: Any, method: str, table: Table, schema: Schema) -> dict[str, Any]:
+    """The form with what a missing cell is for each column of text whose example has none missing.
+
+    The estimator itself is asked where it can be taken apart. Else NaN, which most libraries mean by missing, unless
+    the example says None elsewhere.
+    """
+    if "missing" not in form:
+        return form
+    text = {column.name: index for index, column in enumerate(schema.columns) if column.type in ("string", "category")}
+    missing = {name: any(cell is None for cell in table.cells[index]) for name, index in text.items()}
+    unknown = [name for name in text if not missing[name]]
+    markers = missing_markers(model, method) if unknown else None
+    seen = nan_columns(table, schema)
+    usual = None if any(missing[name] and name not in seen for name in text) else math.nan
+    for name in unknown:
+        marker = usual if markers is None else markers.get(name, markers.get(text[name], usual))
+        if marker is not None:
+            form = {**form, "missing": {**form["missing"], name: "nan"}}
+    return form
 
 
 def head_of(example: Any, table: Table, count: int) -> Any:

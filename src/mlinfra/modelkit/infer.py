@@ -16,9 +16,10 @@ from mlinfra.modelkit.check import is_missing
 from mlinfra.modelkit.schema import Column, Schema
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _MOST_VALUES = 100  # distinct texts worth counting; a column with more is an identifier, not a category
+_TIMES = ("datetime64", "timedelta64", "period")
 _FORMS = "a data frame, a 2-D array, or a list of rows (objects by column, or arrays)"
 
 
@@ -77,6 +78,7 @@ def _from_frame(frame: Any) -> Table:
     if len(set(names)) < len(names):
         raise SpecError("two columns of the example have the same name", given=names)
     dtypes = {name: str(dtype) for name, dtype in zip(names, list(frame.dtypes))}
+    _refuse_times(dtypes)
     cells = [frame[name].to_numpy().tolist() for name in frame.columns]
     return _table(names, cells, "frame", dtypes)
 
@@ -84,8 +86,20 @@ def _from_frame(frame: Any) -> Table:
 def _from_array(array: Any, names: Sequence[str] | None) -> Table:
     if array.ndim != 2 or not array.shape[1]:  # noqa: PLR2004  rows and columns
         raise SpecError("the example array is not two-dimensional", given=f"shape {array.shape}", allowed=_FORMS)
+    _refuse_times({"the array": str(array.dtype)})
     columns = [array[:, index].tolist() for index in range(array.shape[1])]
     return _table(names, columns, "array", {"": str(array.dtype)})
+
+
+def _refuse_times(dtypes: Mapping[str, str]) -> None:
+    """Their cells would pass for whole numbers."""
+    problems = [
+        Problem(f"holds {dtype}", path=name, allowed="numbers, strings or booleans; a date as a number or as text")
+        for name, dtype in dtypes.items()
+        if dtype.startswith(_TIMES)
+    ]
+    if problems:
+        raise SpecError("no schema can be inferred from the example", problems=problems)
 
 
 def _from_objects(rows: Sequence[dict[str, Any]]) -> Table:
@@ -98,8 +112,12 @@ def _table(
 ) -> Table:
     if names is None or len(names) != len(cells):
         names = [f"x{index}" for index in range(len(cells))]
-    with_nan = tuple(name for name, column in zip(names, cells) if any(cell != cell for cell in column))  # noqa: PLR0124  Python 3.9; NaN alone differs from itself
+    with_nan = tuple(name for name, column in zip(names, cells) if any(map(_is_nan, column)))
     return Table(tuple(names), tuple(_plain(column) for column in cells), source, dtypes or {}, with_nan)
+
+
+def _is_nan(cell: Any) -> bool:
+    return isinstance(cell, float) and math.isnan(cell)
 
 
 def _plain(cells: list[Any]) -> list[Any]:

@@ -26,7 +26,7 @@ def candidates(table: Table, schema: Schema) -> list[dict[str, Any]]:
     numeric = all(column.type in _NUMERIC for column in schema.columns)
     dtype = table.dtypes.get("", "")
     matrix = {"form": "matrix", "dtype": dtype if dtype in _FLOATS else "float64"}
-    missing = dict.fromkeys(table.nan_columns, "nan")
+    missing = dict.fromkeys(nan_columns(table, schema), "nan")
     frame = {"form": "frame", "dtypes": table.dtypes, "missing": missing}
     objects = {"form": "objects", "missing": missing}
     by_source: dict[str, list[dict[str, Any]]] = {
@@ -36,6 +36,11 @@ def candidates(table: Table, schema: Schema) -> list[dict[str, Any]]:
         "objects": [objects, {"form": "frame", "dtypes": {}, "missing": {}}, {"form": "records"}],
     }
     return ([matrix] if numeric else []) + by_source[table.source]
+
+
+def nan_columns(table: Table, schema: Schema) -> list[str]:
+    """The schema's names of the columns in which a missing cell was NaN; an array's own columns have no names."""
+    return [column.name for name, column in zip(table.names, schema.columns) if name in table.nan_columns]
 
 
 def builder(form: Mapping[str, Any], schema: Schema | None) -> Builder:

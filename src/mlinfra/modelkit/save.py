@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlinfra.errors import Conflict, InputRejected, SpecError
 from mlinfra.modelkit.description import describe
-from mlinfra.modelkit.estimator import dump, head_of, input_form, method_of, pinned, requirements_of
+from mlinfra.modelkit.estimator import dump, head_of, input_form, method_of, pinned, requirements_of, with_missing
 from mlinfra.modelkit.infer import Table, baseline, infer_schema, read_example
 from mlinfra.modelkit.inputs import builder, candidates
 from mlinfra.modelkit.load import plain
@@ -78,10 +78,11 @@ def _package_estimator(model: Any, stage: Path, example: Any, declared: Schema |
     compute = method_of(model, method)
     table = read_example(example, getattr(model, "feature_names_in_", None))
     schema = _agreed(declared, table)
-    form = input_form(compute, example, table, schema)
+    form = with_missing(input_form(compute, example, table, schema), model, method, table, schema)
     build = builder(form, schema)
     kind, entry = dump(model, stage)
-    sealed = seal(model, method, head_of(example, table, _PROBED), stage)
+    probe = table.rows(_PROBED) if table.source == "objects" else head_of(example, table, _PROBED)
+    sealed = seal(model, method, probe, stage, build)
     rows = table.rows(_KEPT)
     return Manifest(
         format=kind,

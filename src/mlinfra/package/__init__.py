@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlinfra.package.interpreters import find_interpreter, make_environment
     from mlinfra.package.requirements import Lock, lock
     from mlinfra.package.tree import TreeDigest, tree_digest
+    from mlinfra.package.wheels import fetch_wheels, wheels_key
 
 __all__ = [
     "Bundle",
@@ -25,11 +26,13 @@ __all__ = [
     "build_bundle",
     "extract",
     "fetch_code",
+    "fetch_wheels",
     "find_interpreter",
     "listing",
     "lock",
     "make_environment",
     "tree_digest",
+    "wheels_key",
     "write_tar_gz",
 ]
 
@@ -41,11 +44,13 @@ _HOMES = {
     "build_bundle": "bundle",
     "extract": "archive",
     "fetch_code": "gitcode",
+    "fetch_wheels": "wheels",
     "find_interpreter": "interpreters",
     "listing": "bundle",
     "lock": "requirements",
     "make_environment": "interpreters",
     "tree_digest": "tree",
+    "wheels_key": "wheels",
     "write_tar_gz": "archive",
 }
 

@@ -1,16 +1,15 @@
-"""uv, run as a program: found beside this interpreter, its refusals put in few words."""
+"""uv and pip, run as programs: found beside this interpreter, their refusals put in few words."""
 
 from __future__ import annotations
 
 import re
 import subprocess
-from typing import TYPE_CHECKING
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 from mlinfra.errors import CapabilityError, MlinfraError, SpecError, Unavailable
 from mlinfra.package.gitcode import without_password
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _PATIENCE = 1_800  # s; a large framework over a slow line
 _LONGEST = 600  # characters of uv's own words
@@ -25,13 +24,26 @@ def run_uv(arguments: list[str], place: Path, *, about: str) -> str:
     Raises SpecError with uv's reason, Unavailable where the package index gives no answer, CapabilityError where a
     Python or uv itself is missing.
     """
-    command = [_find_uv(), *arguments, "--no-python-downloads", "--color", "never", "--no-progress"]
+    return _run([*_uv(), *arguments], place, about)
+
+
+def run_pip(arguments: list[str], place: Path, *, about: str) -> str:
+    """The same for pip, which downloads wheels for other machines: this interpreter's own, or one that uv brings."""
+    command = [sys.executable, "-m", "pip"] if find_spec("pip") else [*_uv(), "tool", "run", "pip"]
+    return _run([*command, *arguments], place, about)
+
+
+def _uv() -> list[str]:
+    return [_find_uv(), "--no-python-downloads", "--color", "never", "--no-progress"]
+
+
+def _run(command: list[str], place: Path, about: str) -> str:
     try:
         done = subprocess.run(
             command, cwd=place, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=_PATIENCE, check=False
         )
     except subprocess.TimeoutExpired as exc:
-        raise Unavailable(f"uv gave no answer in {_PATIENCE} s", given=about) from exc
+        raise Unavailable(f"{Path(command[0]).name} gave no answer in {_PATIENCE} s", given=about) from exc
     if done.returncode:
         raise _refusal(done.stderr, about)
     return done.stdout

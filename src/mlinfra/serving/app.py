@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from mlinfra.serving.capture import Capture
     from mlinfra.serving.exchange import Exchange
+    from mlinfra.serving.fleet import Fleet
     from mlinfra.serving.http import Connection
     from mlinfra.serving.lane import Lane
     from mlinfra.serving.messages import Request
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _UNAVAILABLE = 503  # nothing was asked of the model, so there is nothing to repeat
 _REQUEST_ID = b"x-request-id"
+_V2 = b"/v2/"
 
 
 class App:
@@ -40,11 +42,12 @@ class App:
         self,
         *,
         settings: Settings,
-        models: Models,
+        models: Models | Fleet,
         lane: Lane,
         metrics: Metrics,
         capture: Capture | None,
         soon: Callable[[Callable[[], None]], object],
+        loader: Lane | None = None,
     ) -> None:
         self.settings = settings
         self.models = models
@@ -57,7 +60,9 @@ class App:
         self.buffered = 0  # bytes of bodies in memory
         self._capture = capture
         self._connections: set[Connection] = set()
-        self._routes: Mapping[bytes, Route] = routes_of(settings, models.default)
+        routes = routes_of(settings, models, loader, metrics)
+        self._routes: Mapping[bytes, Route] = routes.table
+        self._named = routes.find
         self._prefix = os.urandom(6).hex().encode()
         self._numbers = itertools.count(1)
         self.tick()
@@ -81,13 +86,22 @@ class App:
         request.started = time.perf_counter()
         try:
             return self._dispatch(request, connection)
-        except Refusal as exc:
-            refusal = exc
         except Exception as exc:  # noqa: BLE001  a fault of ours costs one answer, never the server
-            log("fault", level="error", error=exc, target=request.target.decode("latin-1"))
-            refusal = Refusal(500, "KitFault", "a fault of the server; its log has the reason")
-        self.refused(refusal)
-        return refusal.response()
+            return self._refuse(request, exc)
+
+    def resume(self, request: Request, connection: Connection, work: Callable[[], Response | None]) -> None:
+        """Go on with a request that had to wait: its answer goes to the connection now, or the lane will bring it."""
+        if connection.is_ended:
+            return
+        if connection.has_left:
+            connection.end()
+            return
+        try:
+            response = work()
+        except Exception as exc:  # noqa: BLE001  as in `answer`
+            response = self._refuse(request, exc)
+        if response is not None:
+            connection.complete(request, response)
 
     def done(self, exchange: Exchange) -> None:
         """Count and capture a finished exchange, and put its id on the answer."""
@@ -133,8 +147,17 @@ class App:
             return route.post(self, request, connection)
         if request.method in (b"GET", b"HEAD") and route.get:
             return route.get(self)
+        if request.method == b"DELETE" and route.delete:
+            return route.delete(self)
         message = f"{request.method.decode('latin-1')} is not answered here"
         raise Refusal(405, "MethodNotAllowed", message, headers=b"allow: %b\r\n" % route.allow)
+
+    def _refuse(self, request: Request, exc: Exception) -> Response:
+        if not isinstance(exc, Refusal):
+            log("fault", level="error", error=exc, target=request.target.decode("latin-1"))
+            exc = Refusal(500, "KitFault", "a fault of the server; its log has the reason")
+        self.refused(exc)
+        return exc.v2_response() if request.target.startswith(_V2) else exc.response()
 
     def _identify(self, request: Request) -> None:
         given = request.headers.get(_REQUEST_ID)
@@ -148,7 +171,7 @@ class App:
         path = target.partition(b"?")[0]
         if path.startswith((b"http://", b"https://")):
             path = b"/" + path.split(b"/", 3)[3] if path.count(b"/") > 2 else b"/"  # noqa: PLR2004  scheme://host/path
-        route = self._routes.get(path)
+        route = self._routes.get(path) or self._named(path)
         if route is None:
             raise Refusal(404, "NotFound", "nothing is served at this address")
         return route

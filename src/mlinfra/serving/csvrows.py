@@ -12,7 +12,7 @@ from mlinfra.serving.messages import Refusal, bad_request
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mlinfra.modelkit import Column
+    from mlinfra.modelkit import Column, Schema
     from mlinfra.serving.models import Model
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -37,9 +37,16 @@ def csv_rows(body: bytes, model: Model, header: str) -> list[list[Any]]:
             raise bad_request("the CSV body has no header", "MalformedBody")
         names = _header(lines.pop(0))
     _refuse_ragged(lines, names)
+    return model.accept(model.check(typed_rows(lines, names, schema)))
+
+
+def typed_rows(lines: list[list[str]], names: tuple[str, ...], schema: Schema | None) -> list[Any]:
+    """Rows of lines that are all as long as `names`, each cell read as its column's type says."""
+    if schema is None:
+        return [[_guess(cell) for cell in line] for line in lines]
     columns = {column.name: column for column in schema.columns}
     typed = [columns.get(name) for name in names]
-    return model.accept(model.check([_row(line, names, typed) for line in lines]))
+    return [_row(line, names, typed) for line in lines]
 
 
 def _lines(body: bytes) -> list[list[str]]:

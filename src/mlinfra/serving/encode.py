@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mlinfra.serving.messages import CSV, JSON, JSON_LINES, Refusal, Response
+from mlinfra.serving.columnar import encode_arrow, encode_npy
+from mlinfra.serving.messages import ARROW, CSV, JSON, JSON_LINES, NPY, Refusal, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,7 @@ def _preferred(accept: bytes) -> Callable[[list[Any]], Response]:
     for name, quality in sorted(wishes, key=lambda wish: -wish[1]):
         if quality > 0 and name in _ENCODERS:
             return _ENCODERS[name]
-    offered = ", ".join(name.decode() for name in (JSON, JSON_LINES, CSV))
+    offered = ", ".join(name.decode() for name in (JSON, JSON_LINES, CSV, NPY, ARROW))
     raise Refusal(406, "NotAcceptable", f"answers come as {offered}")
 
 
@@ -71,4 +72,6 @@ _ENCODERS: dict[bytes, Callable[[list[Any]], Response]] = {
     **dict.fromkeys(_JSON_NAMES, encode_json),
     **dict.fromkeys(_LINES_NAMES, _encode_lines),
     **dict.fromkeys(_CSV_NAMES, _encode_csv),
+    NPY: encode_npy,
+    ARROW: encode_arrow,
 }

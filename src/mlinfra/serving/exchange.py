@@ -46,12 +46,18 @@ class Exchange:
         except Refusal as refusal:
             self.refuse(refusal)
         except Exception as exc:  # noqa: BLE001  a model may raise anything; the server goes on
-            what = exc.what if isinstance(exc, InvocationFailed) else "the model failed"
-            identity = self.request.id.decode("latin-1")
-            log("model failed", level="error", error=exc, model=self.model.name, request=identity)
-            self.refuse(Refusal(500, "ModelFailed", f"{what}; the server's log has the reason"))
+            self._failed(exc)
         self.seconds = time.perf_counter() - started
         return self
+
+    def _failed(self, exc: Exception) -> None:
+        if isinstance(exc, RecursionError) and self.rows is None:
+            self.refuse(Refusal(400, "MalformedBody", "the body is nested too deeply"))
+            return
+        what = exc.what if isinstance(exc, InvocationFailed) else "the model failed"
+        identity = self.request.id.decode("latin-1")
+        log("model failed", level="error", error=exc, model=self.model.name, request=identity)
+        self.refuse(Refusal(500, "ModelFailed", f"{what}; the server's log has the reason"))
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with an error instead of predictions."""

@@ -6,9 +6,7 @@ import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
-
-import orjson
+from typing import TYPE_CHECKING
 
 import mlinfra
 from mlinfra.serving import openinference, plain
@@ -72,7 +70,7 @@ class Predict:
             exchange.model.learn(len(exchange.request.body), exchange.seconds)
         response = exchange.response
         if self.is_v2 and refusal is not None:
-            response.body = orjson.dumps(_v2_error(refusal))
+            response.body = refusal.v2_response().body
         app.done(exchange)
         return response
 
@@ -170,14 +168,6 @@ def _ready_model(app: App) -> Model:
     if not model.ready:
         raise Refusal(503, "NotReady", "the model is being loaded", headers=_UNREADY)
     return model
-
-
-def _v2_error(refusal: Refusal) -> dict[str, Any]:
-    """The protocol wants a plain string under `error`; the cells stand beside it."""
-    document: dict[str, Any] = {"error": refusal.message, "code": refusal.code}
-    if refusal.rows:
-        document["rows"] = list(refusal.rows)
-    return document
 
 
 @cache

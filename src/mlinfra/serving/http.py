@@ -32,10 +32,12 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_app",
         "_body_limit",
+        "_buffer_limit",
         "_busy",
         "_ended",
         "_eof",
         "_head_limit",
+        "_idle_timeout",
         "_large",
         "_parser",
         "_parts",
@@ -43,6 +45,7 @@ class Connection(asyncio.Protocol):
         "_received",
         "_request",
         "_stalled",
+        "_timed",
         "_transport",
         "_turn",
         "_upgrading",
@@ -54,12 +57,15 @@ class Connection(asyncio.Protocol):
         self._app = app
         self._head_limit = app.settings.head_limit
         self._body_limit = app.settings.body_limit
+        self._buffer_limit = app.settings.buffer_limit
+        self._idle_timeout = app.settings.idle_timeout
         self._parser = httptools.HttpRequestParser(self)
         self._phase = _IDLE
         self._request = Request()
         self._parts: list[bytes] = []
         self._received = 0  # raw bytes of an unfinished request, but for its first chunk
         self._large = False  # the last chunk could hold a head beyond the limit
+        self._timed = _IDLE  # the phase that the deadline is for
         self._upgrading = False
         self._turn = 0  # requests of the last chunk
         self._eof = False  # the client will send no more
@@ -120,7 +126,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._stalled = False
-        self.deadline = self._app.now + self._app.settings.idle_timeout
+        self.deadline = self._app.now + self._idle_timeout
         self._pump()
 
     # the parser's side
@@ -130,9 +136,9 @@ class Connection(asyncio.Protocol):
         if self._phase == _DEAF:
             return
         self._phase = _HEAD
+        self._timed = _IDLE
         self._request = Request()
         self._received = 0
-        self.deadline = self._app.now + self._app.settings.header_timeout
 
     def on_url(self, url: bytes) -> None:
         """The target, or a piece of it."""
@@ -154,7 +160,6 @@ class Connection(asyncio.Protocol):
             return
         self._phase = _BODY
         request = self._request
-        self.deadline = self._app.now + self._app.settings.body_timeout
         request.method = self._parser.get_method()
         version = self._parser.get_http_version()
         headers = request.headers
@@ -174,12 +179,13 @@ class Connection(asyncio.Protocol):
         if self._phase == _DEAF:
             return
         app, request = self._app, self._request
-        request.size += len(body)
-        app.buffered += len(body)
+        size = len(body)
+        request.size += size
+        app.buffered += size
         self._parts.append(body)
         if request.size > self._body_limit:
             self._too_large()
-        elif app.buffered > app.settings.buffer_limit:
+        elif app.buffered > self._buffer_limit:
             message = "too many bytes of other requests are waiting"
             self._fail(Refusal(503, "Overloaded", message, headers=b"retry-after: 1\r\n", close=True))
 
@@ -282,7 +288,7 @@ class Connection(asyncio.Protocol):
             )
         )
         self._release(request)
-        self.deadline = app.now + app.settings.idle_timeout
+        self.deadline = app.now + self._idle_timeout
         if close:
             self._finish()
 
@@ -322,8 +328,13 @@ class Connection(asyncio.Protocol):
             self._fail(_head_too_large(self._head_limit))
 
     def _account(self, count: int) -> None:
-        """Bound what an unfinished request has brought so far, whatever it hides it in."""
+        """Bound what an unfinished request has brought so far, whatever it hides it in, and the time for the rest."""
         self._received += count
+        if self._timed != self._phase:
+            self._timed = self._phase
+            settings = self._app.settings
+            patience = settings.header_timeout if self._phase == _HEAD else settings.body_timeout
+            self.deadline = self._app.now + patience
         if self._phase == _HEAD and self._received > self._head_limit:
             self._fail(_head_too_large(self._head_limit))
         elif self._received > _OVERHEAD * self._request.size + self._head_limit:

@@ -23,12 +23,12 @@ def find_model(settings: Settings) -> tuple[Path, str]:
     root = _local(settings.model)
     if not root.is_dir():
         raise NotFound("no such folder", given=str(root))
-    folder = _package(root)
+    folder = package_in(root)
     return folder, folder.resolve().name
 
 
-def _package(root: Path) -> Path:
-    """The folder that holds the manifest; the only one, if it is further down."""
+def package_in(root: Path) -> Path:
+    """The folder that holds the manifest; the only one, if it is further down. Raises NotFound, UsageError."""
     for depth in range(_DEPTH + 1):
         found = sorted(root.glob("/".join(["*"] * depth + [MANIFEST_NAME])))
         if len(found) == 1:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 JSON = b"application/json"
 JSON_LINES = b"application/jsonlines"
 CSV = b"text/csv"
+NPY = b"application/x-npy"
+ARROW = b"application/vnd.apache.arrow.stream"
 TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 BINARY = b"application/octet-stream"
 
@@ -80,6 +82,13 @@ class Refusal(Exception):
         if self.rows:
             error["rows"] = list(self.rows)
         return Response(self.status, orjson.dumps({"error": error}), headers=self.headers, close=self.close)
+
+    def v2_response(self) -> Response:
+        """As `response`, in Open Inference's form: a plain string under `error`; the cells stand beside it."""
+        document: dict[str, Any] = {"error": self.message, "code": self.code}
+        if self.rows:
+            document["rows"] = list(self.rows)
+        return Response(self.status, orjson.dumps(document), headers=self.headers, close=self.close)
 
 
 def bad_request(message: str, code: str = "MalformedRequest") -> Refusal:

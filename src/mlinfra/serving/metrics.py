@@ -18,6 +18,11 @@ _NAMED = {
     "capture_written_total": ("counter", "Capture records written."),
     "capture_dropped_total": ("counter", "Capture records dropped because they came too fast."),
     "capture_failed_total": ("counter", "Capture records lost because they could not be written."),
+    "model_loads_total": ("counter", "Models loaded, where there are many."),
+    "model_load_failures_total": ("counter", "Models that could not be loaded."),
+    "model_evictions_total": ("counter", "Models dropped to keep within the memory limit."),
+    "models_loaded": ("gauge", "Models in memory."),
+    "models_bytes": ("gauge", "Bytes that they were measured to take."),
     "in_flight": ("gauge", "Requests waiting for a prediction or being predicted."),
     "connections": ("gauge", "Open connections."),
     "ready": ("gauge", "Workers that are ready."),
@@ -46,6 +51,8 @@ class Metrics:
         self.set("in_flight", 0)
         self.set("connections", 0)
         self.set("ready", 0)
+        self.set("models_loaded", 0)
+        self.set("models_bytes", 0)
 
     def count(self, status: int) -> None:
         """One request answered with a status."""

@@ -9,6 +9,7 @@ import orjson
 
 from mlinfra.errors import InputRejected, IntegrityError
 from mlinfra.modelkit import load_predictor
+from mlinfra.serving.exchange import rehearse
 from mlinfra.serving.messages import Refusal
 from mlinfra.serving.rows import MatrixCheck, check_plain
 
@@ -34,14 +35,14 @@ class Model:
         self.ready = False
         self.manifest: Manifest
         self.agreement = ""  # how the example was answered: equal, close, or unproved
-        self._folder = folder
+        self.folder = folder
         self._digest = digest
         self._seconds = 0.0  # a small request
         self._per_byte = _FIRST_GUESS
 
     def load(self) -> None:
         """Verify the digests and load. Raises as `load_predictor` does; nothing is asked of the model yet."""
-        self._predictor = load_predictor(self._folder, digest=self._digest)
+        self._predictor = load_predictor(self.folder, digest=self._digest)
         self.manifest = self._predictor.manifest
         self._schema = self.manifest.schema
         self._checker = self._schema.checker if self._schema else None
@@ -118,7 +119,7 @@ class Model:
 
 
 class Models:
-    """The server's models by name. One at present; callers ask by name so that there can be many."""
+    """The models of a server that has one. `Fleet` stands in its place where there are many."""
 
     def __init__(self, model: Model) -> None:
         self._only = model
@@ -131,9 +132,32 @@ class Models:
         """The model behind the routes that name none."""
         return self._only
 
+    def load(self) -> None:
+        """Load what is served from the start. Raises as `Model.load`."""
+        self._only.load()
+
+    def prove(self) -> None:
+        """See that it answers its example, and what that costs. Raises as `Model.prove`."""
+        self._only.prove()
+        rehearse(self._only)
+
+    def open(self) -> None:
+        """Let requests come."""
+        self._only.ready = True
+
     def ready(self) -> bool:
         """Whether every model that must be there is."""
         return self._only.ready
+
+    def about(self) -> dict[str, Any]:
+        """What the log says once it is ready."""
+        model = self._only
+        return {
+            "model": model.name,
+            "digest": model.manifest.digest,
+            "example": model.agreement,
+            "serves": model.way,
+        }
 
 
 def _rejected(problems: list[dict[str, Any]]) -> Refusal:

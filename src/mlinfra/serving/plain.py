@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.serving.bulk import WORTHWHILE, read_matrix
+from mlinfra.serving.columnar import arrow_rows, npy_rows
 from mlinfra.serving.csvrows import csv_rows
 from mlinfra.serving.decode import json_rows, lines_rows
 from mlinfra.serving.encode import encoder
-from mlinfra.serving.messages import CSV, JSON, JSON_LINES, Refusal
+from mlinfra.serving.messages import ARROW, CSV, JSON, JSON_LINES, NPY, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +35,10 @@ def answer(exchange: Exchange) -> None:
 
 
 def _json(body: bytes, model: Model) -> Any:
-    if len(body) >= WORTHWHILE:
-        matrix = read_matrix(body, model)
+    if model.matrix is not None:
+        matrix = model.matrix.read(body)
+        if matrix is None and len(body) >= WORTHWHILE:
+            matrix = read_matrix(body, model)
         if matrix is not None:
             return matrix
     return json_rows(body, model)
@@ -52,7 +55,7 @@ def _reader(content_type: bytes) -> Callable[[bytes, Model], Any]:
         header = given.get(b"header", b"").decode("latin-1")
         return lambda body, model: csv_rows(body, model, header)
     if name not in _READERS:
-        offered = ", ".join(kind.decode() for kind in (JSON, JSON_LINES, CSV))
+        offered = ", ".join(kind.decode() for kind in (JSON, JSON_LINES, CSV, NPY, ARROW))
         raise Refusal(415, "UnsupportedMediaType", f"bodies are taken as {offered}")
     return _READERS[name]
 
@@ -61,4 +64,6 @@ _READERS: dict[bytes, Callable[[bytes, Model], Any]] = {
     **dict.fromkeys(_AS_JSON, _json),
     **dict.fromkeys(_AS_LINES, lines_rows),
     CSV: lambda body, model: csv_rows(body, model, ""),
+    NPY: npy_rows,
+    ARROW: arrow_rows,
 }

@@ -6,11 +6,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.modelkit.schema import EXACT, Checked
+from mlinfra.modelkit.screen import screen
 
 if TYPE_CHECKING:
     from mlinfra.modelkit import Manifest
+    from mlinfra.modelkit.screen import Screen
 
 _LARGEST = EXACT - 1  # 2^53 + 1 would have been rounded to 2^53
+_LARGE = 4096  # bytes of body
 _CELLS = (int, float, str, bool, type(None))
 
 
@@ -21,10 +24,23 @@ class MatrixCheck:
     It brings numpy in with the first matrix that it sees, since a sealed model may serve without.
     """
 
-    def __init__(self, lows: list[float], highs: list[float], whole: list[int]) -> None:
+    def __init__(self, lows: list[float], highs: list[float], whole: list[int], screen: Screen | None) -> None:
         self.width = len(lows)
         self._bounds = lows, highs
         self._whole = whole
+        self._screen = screen
+
+    def read(self, body: bytes) -> memoryview[float] | None:
+        """The rows of a JSON body as a float64 matrix, each cell right by the schema; None where that is not sure.
+
+        A small body with whole numbers is left to the exact way, which keeps them as they were written.
+        """
+        if self._screen is None or (self._whole and len(body) < _LARGE):
+            return None
+        cells = self._screen.table(body)
+        if cells is None:
+            return None
+        return memoryview(cells).cast("d", (len(cells) // (8 * self.width), self.width))
 
     @cached_property
     def _arrays(self) -> tuple[Any, Any]:
@@ -46,6 +62,7 @@ class MatrixCheck:
             [_within(column.min, -_LARGEST) for column in columns],
             [_within(column.max, _LARGEST) for column in columns],
             [index for index, column in enumerate(columns) if column.type == "integer"],
+            screen(columns),
         )
 
     def passes(self, matrix: Any) -> bool:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _MIB = 1 << 20
 _SAGEMAKER_MODEL = Path("/opt/ml/model")
+_SAGEMAKER_MODELS = Path("/opt/ml/models")
+_OF_A_PLATFORM = ("AIP_HTTP_PORT", "AZUREML_MODEL_DIR", "SAGEMAKER_MULTI_MODEL", "MLINFRA_IN_CONTAINER")
 
 
 def _setting(default: Any, about: str) -> Any:
@@ -31,9 +33,14 @@ class Settings:
     """The server's settings. Times are seconds, sizes are bytes."""
 
     model: str = _setting("", "folder of the model package; else where the platform puts it")
+    models: str = _setting("", "folder of many model packages, each loaded when first asked for by its folder's name")
+    memory_limit: int = _setting(
+        0, "resident memory of a worker above which models are dropped; 0: 4/5 of what there is"
+    )
     digest: str = _setting("", "the package's digest; any other package is refused")
     host: str = _setting("", "address to listen on; 127.0.0.1, on a platform 0.0.0.0")
     port: int = _setting(8080, "port to listen on; 0 takes a free one and prints it")
+    grpc_port: int = _setting(0, "port for Open Inference over gRPC as well; none without it")
     workers: int = _setting(1, "processes that share the port and the loaded model")
     name: str = _setting("", "the model's name in addresses; else the package's own")
     version: str = _setting("1", "the model's version in addresses")
@@ -128,24 +135,27 @@ def _typed(name: str, value: Any) -> Any:
 def _from_platform(arguments: Sequence[str], environ: Mapping[str, str]) -> dict[str, Any]:
     """What the platform's own variables say."""
     known = {
-        "port": environ.get("AIP_HTTP_PORT"),
+        "port": environ.get("SAGEMAKER_BIND_TO_PORT") or environ.get("AIP_HTTP_PORT"),
         "health_route": environ.get("AIP_HEALTH_ROUTE"),
         "predict_route": environ.get("AIP_PREDICT_ROUTE"),
-        "model": _platform_model(arguments, environ),
+        **_platform_models(arguments, environ),
     }
     given: dict[str, Any] = {name: value for name, value in known.items() if value}
     if "port" in given:
         if not given["port"].isdigit():
-            raise SpecError("AIP_HTTP_PORT is not a port", given=given["port"])
+            raise SpecError("AIP_HTTP_PORT or SAGEMAKER_BIND_TO_PORT is not a port", given=given["port"])
         given["port"] = int(given["port"])
     return given
 
 
-def _platform_model(arguments: Sequence[str], environ: Mapping[str, str]) -> str | None:
+def _platform_models(arguments: Sequence[str], environ: Mapping[str, str]) -> dict[str, str | None]:
+    """Where the platform puts its one model, or the many of SageMaker's multi-model endpoints."""
+    if environ.get("SAGEMAKER_MULTI_MODEL", "").lower() == "true":
+        return {"models": str(_SAGEMAKER_MODELS)}
     if "serve" in arguments[:1] or (_SAGEMAKER_MODEL.is_dir() and any(_SAGEMAKER_MODEL.iterdir())):
-        return str(_SAGEMAKER_MODEL)
-    return environ.get("AIP_STORAGE_URI") or environ.get("AZUREML_MODEL_DIR")
+        return {"model": str(_SAGEMAKER_MODEL)}
+    return {"model": environ.get("AIP_STORAGE_URI") or environ.get("AZUREML_MODEL_DIR")}
 
 
 def _on_platform(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
-    return "serve" in arguments[:1] or any(name in environ for name in ("AIP_HTTP_PORT", "AZUREML_MODEL_DIR"))
+    return "serve" in arguments[:1] or any(name in environ for name in _OF_A_PLATFORM)

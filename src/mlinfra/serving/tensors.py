@@ -52,7 +52,7 @@ def from_bytes(raw: bytes, datatype: str, count: int, name: str) -> list[Any]:
 def to_bytes(values: list[Any], datatype: str) -> bytes:
     """Raw bytes of an output; a missing number is NaN."""
     if datatype == "BYTES":
-        texts = [str(value).encode() for value in values]
+        texts = [value if isinstance(value, bytes) else str(value).encode() for value in values]
         return b"".join(_LENGTH.pack(len(text)) + text for text in texts)
     numbers = [float("nan") if value is None else value for value in values]
     return struct.pack(f"<{len(numbers)}{DATATYPES[datatype]}", *numbers)

@@ -18,19 +18,21 @@ from mlinfra.serving.metrics import Metrics
 if TYPE_CHECKING:
     import socket
 
-    from mlinfra.serving.models import Model
+    from mlinfra.serving.fleet import Fleet
+    from mlinfra.serving.models import Models
     from mlinfra.serving.settings import Settings
 
+_TO_STOP = (signal.SIGTERM, signal.SIGINT)
 _PAUSE = 1.0  # seconds before a dead worker is replaced, so that one that cannot live does not spin
 
 
 class Supervisor:
     """The parent process."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, model: Model, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, models: Models | Fleet, metrics: Metrics) -> None:
         self._settings = settings
         self._listener = listener
-        self._model = model
+        self._models = models
         self._metrics = metrics
         self._workers: dict[int, int] = {}  # process id -> number
         self._stopping = False
@@ -38,7 +40,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Keep the workers alive until told to stop; the exit code."""
-        for signum in (signal.SIGTERM, signal.SIGINT):
+        for signum in _TO_STOP:
             signal.signal(signum, self._stop)
         for number in range(self._settings.workers):
             self._start(number)
@@ -59,15 +61,24 @@ class Supervisor:
         return self._code
 
     def _start(self, number: int) -> None:
-        if self._stopping:
-            return
-        share = worker.Share(self._model, self._metrics, parent=os.getpid())
+        """Fork a worker. A signal meanwhile waits: the parent must know whom to tell, the child must not act as it."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _TO_STOP)
+        try:
+            pid = 0 if self._stopping else self._fork(number)
+            if pid:
+                self._workers[pid] = number
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _TO_STOP)
+
+    def _fork(self, number: int) -> int:
+        """The new worker's process id; in the worker itself this does not return."""
+        share = worker.Share(self._models, self._metrics, parent=os.getpid())
         pid = os.fork()
         if pid:
-            self._workers[pid] = number
-            return
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+            return pid
+        for signum in _TO_STOP:
+            signal.signal(signum, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _TO_STOP)
         self._metrics.own(number)
         os._exit(worker.run(self._settings, self._listener, share))
 
@@ -85,6 +96,6 @@ class Supervisor:
 
 def supervise(settings: Settings, listener: socket.socket) -> int:
     """Load the model, start the workers, return when the last has ended."""
-    model = worker.new_model(settings)
-    model.load()
-    return Supervisor(settings, listener, model, Metrics(settings.workers)).run()
+    models = worker.new_models(settings)
+    models.load()
+    return Supervisor(settings, listener, models, Metrics(settings.workers)).run()

@@ -468,7 +468,7 @@ class Renderer:
     METRIC_DELAY = Platform.METRIC_DELAY
 
     def __init__(self):
-        self.native_guard = False
+        self.guards = []  # what the platform was told to watch
 
     def physical_name(self, name, environment):
         return f"{name}-{environment.suffix}"
@@ -511,8 +511,9 @@ class Renderer:
 
     def _guarded(self, desired, observed):
         serving = {key for key, share in observed.traffic.items() if share}
-        if not self.native_guard or not serving or serving & set(desired.traffic):
+        if desired.guard is None or not serving or serving & set(desired.traffic):
             return None
+        self.guards.append(desired.guard)
         if observed.native["guard_failed"]:
             return Failed("alarm errors-high went off")
         return Send((self._create(desired.deployments[0], desired.physical_name, "GuardedUpdate"),))
@@ -617,6 +618,9 @@ class Observer:
     def invocation(self, reply, _environment):
         return Invocation(reply["status"], reply["body"].encode(), deployment=reply["deployment"])
 
+    def capture(self, record, key):
+        return record | {"read_from": key} if "strange" in record else record
+
     def endpoint_logs(self, reply, _environment):
         return LogPage(tuple(LogLine(EPOCH, "replica-0", text) for text in reply["lines"]), reply["token"])
 
@@ -656,6 +660,7 @@ class World:
                 "account": "here",
                 "stage": stage,
                 "images": {"serving": {"uri": "serving:1"}},
+                "observability": {"alarms": {"errors": "errors-high", "latency": "answers-slow"}},
             }
         )
         self.said = []

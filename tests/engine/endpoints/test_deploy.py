@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mlinfra.contract.capabilities import Capability, absent
+from mlinfra.contract.capabilities import NATIVE, Capability, absent
 from mlinfra.contract.states import VersionState
 from mlinfra.engine import deploy as deploy_module
 from mlinfra.engine.endpoint_changes import traffic
@@ -430,26 +430,69 @@ def test_an_interrupt_says_how_to_go_on_and_leaves_the_canary_at_its_step(world)
     assert world.deploy("2", rollout=CANARY).change is Change.ROLLED_OUT
 
 
-def test_a_platform_s_own_guard_makes_the_change_where_it_can_express_it(new_world):
+TWO = {"min": 2, "max": 2}
+GUARDABLE = {"steps": ["10%", "100%"], "bake": "5m", "min_requests": 0, "on_no_data": "advance"}
+
+
+@pytest.fixture
+def guarding(new_world):
+    """A production stage on a platform with a guard of its own."""
     world = new_world(stage="prod")
-    world.capabilities.pop(Capability.ROLLOUT_NATIVE)
-    world.capabilities[Capability.ROLLOUT_NATIVE] = next(iter(world.capabilities.values()))
-    world.renderer.native_guard = True
-    world.deploy("1")
-    rollout = {"steps": ["10%", "100%"], "bake": "5m", "min_requests": 0, "on_no_data": "advance"}
-    outcome = world.deploy("2", rollout=rollout)
+    world.capabilities[Capability.ROLLOUT_NATIVE] = NATIVE
+    return world
+
+
+def test_a_platform_s_own_guard_makes_the_change_where_it_can_express_it(guarding):
+    guarding.deploy("1")
+    outcome = guarding.deploy("2", rollout=GUARDABLE, scale=TWO)
     assert outcome.watched_by == "platform alarms"
-    assert "GuardedUpdate" in world.platform.sent
-    assert (world.shares, world.versions) == ({"2": 100}, ["2"])
+    assert "GuardedUpdate" in guarding.platform.sent
+    assert (guarding.shares, guarding.versions) == ({"2": 100}, ["2"])
 
 
-def test_a_platform_s_own_guard_that_goes_back_is_a_rollback(new_world):
-    world = new_world(stage="prod")
-    world.capabilities[Capability.ROLLOUT_NATIVE] = world.capabilities[Capability.ENDPOINT_TARGET]
-    world.renderer.native_guard = True
-    world.deploy("1")
-    world.platform.guard_fails = True
-    rollout = {"steps": ["10%", "100%"], "bake": "5m", "min_requests": 0, "on_no_data": "advance"}
+def test_a_platform_s_own_guard_is_told_steps_bake_and_alarms(guarding):
+    guarding.deploy("1")
+    guarding.deploy("2", rollout=GUARDABLE, scale=TWO)
+    (guard,) = guarding.renderer.guards
+    assert (guard.steps, guard.bake, guard.alarms) == ((10, 100), 300.0, ("answers-slow", "errors-high"))
+
+
+def test_the_process_and_the_platform_never_watch_both(guarding):
+    guarding.deploy("1")
+    guarding.deploy("2", rollout=GUARDABLE, scale=TWO)
+    assert "SetTraffic" not in guarding.platform.sent[guarding.platform.sent.index("GuardedUpdate") :]
+    guarding.deploy("3", rollout={**GUARDABLE, "watch": "process"}, scale=TWO)
+    assert len(guarding.renderer.guards) == 1
+
+
+def test_the_first_release_needs_no_guard(guarding):
+    guarding.deploy("1", rollout=GUARDABLE, scale=TWO)
+    assert guarding.renderer.guards == []
+
+
+def test_a_platform_s_own_guard_that_goes_back_is_a_rollback(guarding):
+    guarding.deploy("1")
+    guarding.platform.guard_fails = True
     with pytest.raises(RolledBack, match="alarm errors-high went off"):
-        world.deploy("2", rollout=rollout)
-    assert (world.shares, world.versions) == ({"1": 100}, ["1"])
+        guarding.deploy("2", rollout=GUARDABLE, scale=TWO)
+    assert (guarding.shares, guarding.versions) == ({"1": 100}, ["1"])
+
+
+VARIANTS = {
+    "main": {"model": "credit-risk:1", "traffic": "50%"},
+    "rival": {"model": "credit-risk:2", "traffic": "50%"},
+}
+
+
+def test_where_several_deployments_serve_the_process_watches_and_says_why(guarding):
+    guarding.deploy(deployments=VARIANTS)
+    outcome = guarding.deploy("3", rollout=GUARDABLE, scale=TWO)
+    assert outcome.watched_by.startswith("this process (2 deployments serve now")
+    assert guarding.renderer.guards == []
+
+
+def test_who_insists_on_the_platform_is_refused_where_several_deployments_serve(guarding):
+    guarding.deploy(deployments=VARIANTS)
+    with pytest.raises(CapabilityError, match="2 deployments serve now"):
+        guarding.deploy("3", rollout={**GUARDABLE, "watch": "platform"}, scale=TWO)
+    assert guarding.shares == {"1": 50, "2": 50}

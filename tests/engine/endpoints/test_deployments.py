@@ -7,6 +7,7 @@ from mlinfra.engine.deployments import policy_of, release_of
 from mlinfra.engine.releases import Release
 from mlinfra.engine.rollout_rules import Rule
 from mlinfra.engine.watchers import watcher_of
+from mlinfra.environment import Observability
 from mlinfra.errors import CapabilityError
 
 
@@ -118,6 +119,7 @@ def test_a_policy_is_what_the_spec_says(world):
     assert policy_of(world.spec("1")).steps == (100,)
 
 
+TWO = {"min": 2, "max": 2}
 GUARDABLE = {"steps": ["10%", "100%"], "bake": "5m", "min_requests": 0, "on_no_data": "advance"}
 
 
@@ -130,6 +132,10 @@ GUARDABLE = {"steps": ["10%", "100%"], "bake": "5m", "min_requests": 0, "on_no_d
         ("dev", GUARDABLE, "stage dev"),
         ("prod", {**GUARDABLE, "steps": ["60%", "100%"]}, "one step of at most 50 %"),
         ("prod", {**GUARDABLE, "steps": ["10%", "50%", "100%"]}, "equal steps"),
+        ("prod", {**GUARDABLE, "steps": ["5%", "10%", "15%", "20%", "100%"]}, "equal steps"),
+        ("prod", {**GUARDABLE, "steps": [f"{share}%" for share in range(5, 101, 5)]}, "equal steps from 10 % up"),
+        ("prod", {**GUARDABLE, "bake": "2h"}, "3600 s a step"),
+        ("prod", {**GUARDABLE, "steps": [f"{share}%" for share in range(10, 101, 10)], "bake": "1h"}, "21600 s in all"),
         ("prod", {**GUARDABLE, "min_requests": 10}, "min_requests"),
         ("prod", {**GUARDABLE, "on_no_data": "hold"}, "on_no_data: hold"),
         ("prod", {**GUARDABLE, "watch": "process"}, "the spec says so"),
@@ -138,13 +144,36 @@ GUARDABLE = {"steps": ["10%", "100%"], "bake": "5m", "min_requests": 0, "on_no_d
 def test_the_platform_watches_only_what_its_alarms_can_express(new_world, stage, rollout, reason):
     world = new_world(stage=stage)
     written = {key: value for key, value in rollout.items() if value is not None}
-    watcher = watcher_of(world.spec("1", rollout=written), world.environment, {Capability.ROLLOUT_NATIVE: NATIVE})
+    watcher = watcher_of(
+        world.spec("1", rollout=written, scale=TWO), world.environment, {Capability.ROLLOUT_NATIVE: NATIVE}
+    )
     assert watcher.is_platform is (not reason)
     assert reason in str(watcher)
 
 
+@pytest.mark.parametrize(
+    ("rollout", "watched"),
+    [
+        (GUARDABLE, False),
+        ({key: value for key, value in GUARDABLE.items() if key != "steps"} | {"strategy": "all_at_once"}, True),
+    ],
+)
+def test_a_guard_shifts_whole_replicas(new_world, rollout, watched):
+    world = new_world(stage="prod")
+    watcher = watcher_of(world.spec("1", rollout=rollout), world.environment, {Capability.ROLLOUT_NATIVE: NATIVE})
+    assert watcher.is_platform is watched
+    assert ("whole replicas" in watcher.reason) is not watched
+
+
+def test_a_guard_without_alarms_is_none(new_world):
+    world = new_world(stage="prod")
+    silent = world.environment.model_copy(update={"observability": Observability()})
+    watcher = watcher_of(world.spec("1", rollout=GUARDABLE, scale=TWO), silent, {Capability.ROLLOUT_NATIVE: NATIVE})
+    assert (watcher.is_platform, watcher.reason) == (False, "the environment names no alarms")
+
+
 def test_a_spec_that_insists_on_the_platform_is_refused_where_it_cannot(world):
-    spec = world.spec("1", rollout={**GUARDABLE, "watch": "platform"})
+    spec = world.spec("1", rollout={**GUARDABLE, "watch": "platform"}, scale=TWO)
     with pytest.raises(CapabilityError, match="it has no guard"):
         watcher_of(spec, world.environment, {Capability.ROLLOUT_NATIVE: absent("it has no guard")})
     assert watcher_of(spec, world.environment, {Capability.ROLLOUT_NATIVE: NATIVE}).is_platform

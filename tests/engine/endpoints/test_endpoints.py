@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 
@@ -5,7 +6,7 @@ import pytest
 
 from mlinfra.contract.capabilities import Capability, absent
 from mlinfra.engine.endpoints import find, invoke, list_endpoints, logs, metrics, name_of, show
-from mlinfra.engine.invoke import predictions_of
+from mlinfra.engine.invoke import ask, predictions_of
 from mlinfra.errors import CapabilityError, InputRejected, InvocationFailed, KitFault, NotFound, Unavailable, UsageError
 
 NAME = "credit-risk"
@@ -44,6 +45,31 @@ def test_all_pages_are_listed(world):
     for name in ("aaa", "bbb", "ccc", "ddd", "eee"):
         world.platform.create_endpoint(f"{name}-{world.environment.suffix}", None)
     assert [each.name for each in list_endpoints(world.session())] == ["aaa", "bbb", "ccc", "ddd", "eee"]
+
+
+def test_an_endpoint_of_which_the_list_tells_little_is_looked_at(world, monkeypatch):
+    world.deploy("1")
+    session = world.session()
+    whole = session.adapter.observe.endpoints
+
+    def terse(reply, environment):
+        page = whole(reply, environment)
+        short = tuple(replace(each, deployments=(), complete=False) for each in page.endpoints)
+        return replace(page, endpoints=short)
+
+    monkeypatch.setattr(session.adapter.observe, "endpoints", terse)
+    (listed,) = list_endpoints(session)
+    assert [each.version for each in listed.deployments] == ["1"]
+
+
+def test_an_answer_names_the_deployment_as_the_kit_does(world):
+    world.deploy("1")
+    endpoint = find(world.session(), NAME)
+    (deployment,) = endpoint.deployments
+    renamed = replace(endpoint, deployments=(replace(deployment, name="main-ours", native_id=deployment.name),))
+    body = b'{"instances": [{"age": 30}]}'
+    assert ask(world.session(), renamed, body).deployment == "main-ours"
+    assert ask(world.session(), endpoint, body).deployment == deployment.name
 
 
 def test_a_listing_in_a_circle_is_a_fault(world, monkeypatch):

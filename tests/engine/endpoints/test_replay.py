@@ -3,7 +3,7 @@ from datetime import date
 
 import pytest
 
-from mlinfra.engine.captures import capture_uri
+from mlinfra.engine.captures import capture_uri, captured
 from mlinfra.engine.replay import replay
 
 NAME = "credit-risk"
@@ -134,3 +134,29 @@ def test_captures_of_other_endpoints_are_not_read(world, number):
     world.objects[f"captures/{NAME}-{number}/date=2030-01-01/hour=00/a.jsonl"] = (content, "etag")
     assert replay(world.session(), NAME).asked == 0
     assert capture_uri(world.session(), NAME) == "memory://store/captures/credit-risk"
+
+
+def test_a_platform_s_own_records_are_read_in_its_own_way(world):
+    world.deploy("1")
+    put(world, [record(0, strange=True)])
+    (read,) = captured(world.session(), NAME)
+    assert read["read_from"].endswith("/replica-1.jsonl")
+
+
+def test_a_record_without_a_digest_is_known_by_its_deployment(world):
+    world.deploy("1")
+    name = next(iter(world.endpoint.deployments))
+    bare = {key: value for key, value in record(0).items() if key != "model_digest"}
+    put(world, [{**bare, "deployment": name}, {**bare, "deployment": "main-unknown"}])
+    result = replay(world.session(), NAME)
+    assert (result.asked, result.same) == (1, 1)
+    assert list(result.passed_over.values()) == [1]
+
+
+def test_days_are_told_by_folders_of_year_month_and_day_too(world):
+    world.deploy("1")
+    for day in ("2030/01/01", "2030/01/02"):
+        content = json.dumps(record(0)).encode() + b"\n"
+        world.objects[f"captures/{NAME}/credit-risk-000000/main-old/{day}/00/part.jsonl"] = (content, "etag")
+    assert len(list(captured(world.session(), NAME, since=date(2030, 1, 2)))) == 1
+    assert len(list(captured(world.session(), NAME))) == 2

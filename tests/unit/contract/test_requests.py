@@ -58,3 +58,26 @@ def test_digging_where_nothing_lies_is_a_key_error():
     for path in ("a.b", "a.0.c", "x", "a.1"):
         with pytest.raises(KeyError):
             dig({"a": [{"b": 1}]}, path)
+
+
+def test_a_star_stands_for_every_item_and_a_form_is_put_around_each():
+    reply = {"variants": [{"name": "a"}, {"name": "b"}], "arn": "arn:1"}
+    body = {
+        "ids": Ref("config", "variants.*.name", "endpoint/{}"),
+        "names": Ref("config", "variants.*.name"),
+        "one": Ref("config", "arn", "<{}>"),
+    }
+    request = Request("s", "svc", "Op", body, effect=False)
+    assert request.resolve({"config": reply}).body == {
+        "ids": ["endpoint/a", "endpoint/b"],
+        "names": ["a", "b"],
+        "one": "<arn:1>",
+    }
+    assert Request.from_document(request.as_document()) == request
+
+
+@pytest.mark.parametrize("path", ["variants.*.other", "arn.*", "nothing.*.name"])
+def test_a_star_where_no_list_of_such_items_lies_is_a_fault(path):
+    reply = {"variants": [{"name": "a"}], "arn": "arn:1"}
+    with pytest.raises(KitFault):
+        Request("s", "svc", "Op", {"x": Ref("config", path)}, effect=False).resolve({"config": reply})

@@ -25,7 +25,7 @@ from mlinfra.testing.projects import job, write_project
 from mlinfra_local import CAPABILITIES
 from mlinfra_local.config import check_overrides, store_key, store_uri
 from mlinfra_local.errors import translate
-from mlinfra_local.observe import _ENDPOINT_STATES
+from mlinfra_local.observe.endpoints import _ENDPOINT_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

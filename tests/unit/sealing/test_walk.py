@@ -179,6 +179,26 @@ def test_scores_are_finished_alike(finish, outputs):
     assert repr(found[0]) == repr(found[1]) == repr(found[2])
 
 
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("biases", [1, 3])
+def test_a_bias_is_added_as_numpy_adds_it(outputs, biases):
+    model = LinearModel(np.ones((1, outputs)), np.zeros(outputs), sparse=True)
+    program = from_buffer(to_bytes(pack(Recipe("random", "predict", 1, (Feature(0),), model, Answer("rows")))))
+    rng = np.random.default_rng(1)
+    scores = np.concatenate([[0.0, -0.0, 1e308], rng.standard_normal(300)])[:300].reshape(-1, outputs)
+    scores = np.ascontiguousarray(scores)
+    bias = np.array([-0.0, 1e308, 0.3])[:biases]
+    kernels = [kernel(program) for kernel in KERNELS]
+    if biases not in (1, outputs):
+        for kernel in kernels[:-1]:
+            with pytest.raises(ValueError, match="bias"):
+                kernel.finish(scores, FINISHES.index("rows"), bias)
+        return
+    with np.errstate(over="ignore"):
+        expected = repr((scores + bias).tolist())
+        assert [repr(kernel.finish(scores, FINISHES.index("rows"), bias)) for kernel in kernels] == [expected] * 3
+
+
 @pytest.mark.parametrize("finish", [-1, len(FINISHES), 99, 2**31 - 1])
 def test_an_ending_that_is_not_there_is_refused(finish, data, sealed):
     model = sealed(RandomForestRegressor(2, random_state=0).fit(data.x, data.real))

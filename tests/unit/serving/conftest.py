@@ -145,9 +145,13 @@ def read_all(connection: socket.socket, quiet: float = 0.3) -> bytes:
 
 @contextmanager
 def running(
-    model: Path | None, *options: str, env: dict[str, str] | None = None, wait: bool = True
+    model: Path | None,
+    *options: str,
+    env: dict[str, str] | None = None,
+    wait: bool = True,
+    python: Path | str = sys.executable,
 ) -> Iterator[Server]:
-    arguments = [sys.executable, "-m", "mlinfra.serving", "--port", "0", *options]
+    arguments = [str(python), "-m", "mlinfra.serving", "--port", "0", *options]
     if model is not None:
         arguments += ["--model", str(model)]
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env={**os.environ, **(env or {})})

@@ -78,6 +78,18 @@ def test_sagemaker_passes_serve_and_keeps_its_model_in_one_place() -> None:
     assert (settings.model, settings.port) == ("/opt/ml/model", 8080)
 
 
+def test_sagemakers_variables_for_many_models_and_pipelines() -> None:
+    variables = {"SAGEMAKER_MULTI_MODEL": "true", "SAGEMAKER_BIND_TO_PORT": "9000"}
+    settings = read_settings(["serve"], variables)
+
+    assert (settings.models, settings.model, settings.port) == ("/opt/ml/models", "", 9000)
+    assert read_settings(["serve"], {"SAGEMAKER_MULTI_MODEL": "false"}).models == ""
+
+
+def test_an_image_of_the_kit_listens_everywhere() -> None:
+    assert read_settings([], {"MLINFRA_IN_CONTAINER": "1"}).host == "0.0.0.0"  # noqa: S104  as above
+
+
 def test_every_setting_has_an_option() -> None:
     arguments = ["--capture-exclude=a", "--capture-exclude=b", "--queue-seconds=0.5", "--body-limit=5", "--host=h"]
     settings = read_settings(arguments, {})

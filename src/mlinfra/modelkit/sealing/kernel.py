@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlinfra.modelkit.sealing.program import Program
 
 _NAME = "mlinfra.modelkit.sealing._walk"
-_ABI = 1  # the version of `walk.c` that these files speak to
+_ABI = 2  # the version of `walk.c` that these files speak to
 
 
 class Kernel(Protocol):
@@ -30,8 +30,8 @@ class Kernel(Protocol):
     def scores(self, rows: Any) -> bytearray:
         """Float64 scores row by row; the features themselves where the model is a matrix."""
 
-    def finish(self, scores: Any, finish: int) -> list[Any]:
-        """Predictions from scores."""
+    def finish(self, scores: Any, finish: int, bias: Any = ...) -> list[Any]:
+        """Predictions from scores; `bias`, where given, is added first: one float64, or one an output."""
 
     def refusals(self, rows: Any) -> list[tuple[int, int, int]]:
         """Every cell that the estimator would refuse: row, column (or the number of columns: the row), code."""

@@ -141,12 +141,12 @@ def _runner(program: Program, kernel: Kernel) -> Callable[[Any], list[Any]]:
     """What answers for this program; decided once."""
     if program.finish not in layout.FINISHES:
         end = _exp if program.finish == "numpy_exp" else partial(_softmax, order=program.order)
-        scores = _product(program, kernel) if program.matrix else _scores(program, kernel)
+        scores = _sums(program, kernel) if program.matrix else _scores(program, kernel)
         return lambda rows: end(scores(rows))
     finish = layout.FINISHES.index(program.finish)
     if program.matrix:
-        product = _product(program, kernel)
-        return lambda rows: kernel.finish(product(rows), finish)
+        product, bias = _product(program, kernel), np.frombuffer(program.array("bias"))
+        return lambda rows: kernel.finish(product(rows), finish, bias)
     return lambda rows: kernel.predict(rows, finish)
 
 
@@ -157,18 +157,29 @@ def _scores(program: Program, kernel: Kernel) -> Callable[[Any], Floats]:
     return run
 
 
+def _sums(program: Program, kernel: Kernel) -> Callable[[Any], Floats]:
+    product, bias = _product(program, kernel), np.frombuffer(program.array("bias"))
+
+    def run(rows: Any) -> Floats:
+        sums: Floats = product(rows) + bias
+        return sums
+
+    return run
+
+
 def _product(program: Program, kernel: Kernel) -> Callable[[Any], Floats]:
-    """The features times the weights plus the bias: the estimator's own expression, on arrays that lie as its own."""
+    """The features times the weights: the estimator's own product, on arrays that lie as its own."""
     if program.matrix is None:
         raise IntegrityError("this is not a sealed model: it has no matrix")
     order, shape = program.matrix.order, program.matrix.shape
     weights = np.frombuffer(program.array("weights")).reshape(shape, order="F" if order == "F" else "C")
-    bias = np.frombuffer(program.array("bias"))
     by_column = program.matrix.layout == "F"
+    array, float64, scores = np.ndarray, np.float64, kernel.scores
+    width = shape[0]
 
     def run(rows: Any) -> Floats:
-        features = np.frombuffer(kernel.scores(rows)).reshape(-1, shape[0])
-        result: Floats = (np.asfortranarray(features) if by_column else features) @ weights + bias
+        features = array((len(rows), width), float64, scores(rows))
+        result: Floats = (np.asfortranarray(features) if by_column else features) @ weights
         return result
 
     return run

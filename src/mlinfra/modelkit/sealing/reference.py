@@ -60,9 +60,10 @@ class NumpyKernel:
                 return bytearray(self._add_products(features).tobytes())
         return bytearray(features.tobytes())
 
-    def finish(self, scores: Any, finish: int) -> list[Any]:
-        """Predictions from scores."""
-        rows: list[list[float]] = np.frombuffer(scores).reshape(-1, self._program.outputs).tolist()
+    def finish(self, scores: Any, finish: int, bias: Any = None) -> list[Any]:
+        """Predictions from scores and a bias."""
+        sums = np.frombuffer(scores).reshape(-1, self._program.outputs)
+        rows: list[list[float]] = (sums if bias is None else sums + bias).tolist()
         name = layout.FINISHES[finish]
         link = LINKS.get(name.replace("_labels", "s" if "pair" in name else ""), list)
         values = [link(row) for row in rows]

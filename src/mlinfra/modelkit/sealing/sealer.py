@@ -56,6 +56,7 @@ def seal(estimator: Any, method: str, example: Any, folder: str | Path, build: B
     try:
         recipe = extract(estimator, method)
         _check_precision(example)
+        _check_order(recipe, example)
         examples = example_rows(recipe, example)
         original = Original(estimator, method, build or partial(estimator_input, recipe))
         recipe = _with_layout(original, recipe, examples)
@@ -72,6 +73,13 @@ def seal(estimator: Any, method: str, example: Any, folder: str | Path, build: B
 def _check_precision(example: Any) -> None:
     if str(getattr(example, "dtype", "")) in ("float16", "float32"):
         raise NotSealed(f"the example is of {example.dtype}, in which rows are rounded first; give it as float64")
+
+
+def _check_order(recipe: Recipe, example: Any) -> None:
+    """Rows come in the example's order, and a sealed form knows columns by their position."""
+    given = tuple(map(str, getattr(example, "columns", ())))
+    if recipe.names and given and given != recipe.names:
+        raise NotSealed("the example lists its columns in another order than the estimator was fitted with")
 
 
 def _prove(original: Original, recipe: Recipe, data: bytes, examples: Sequence[list[Any]]) -> dict[str, Any]:

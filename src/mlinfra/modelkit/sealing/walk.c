@@ -1,4 +1,5 @@
-/* The compiled half of a sealed model: rows in, scores or predictions out, without numpy and without scikit-learn.
+/* The compiled half of a sealed model: rows in, scores or predictions out, without numpy and without scikit-learn; and,
+ * for every model, the quick look at rows before they reach it (Screen, at the end).
  *
  * A model is a handful of flat arrays, mapped from a file that may come from anywhere. They are checked once, when a
  * Model is made; after that the walk trusts them. Every result must equal the estimator's to the last bit, so sums run
@@ -26,7 +27,7 @@
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-enum { ABI = 1 };
+enum { ABI = 2 };
 
 /* ---- layouts ------------------------------------------------------------------------------------------------------ */
 
@@ -95,7 +96,7 @@ typedef struct {
 } Model;
 
 typedef struct {
-    PyObject *refused, *model_type;
+    PyObject *refused, *model_type, *screen_type;
 } State;
 
 typedef struct {
@@ -477,9 +478,10 @@ ALWAYS_INLINE void walk_one(const Model *m, const float *x, double *scores, size
 }
 
 #ifdef HAS_AVX2
-/* The same walk, eight lanes to a register and four registers at once. Comparisons alone are done in parallel; leaves
- * are added one by one, in order, so the sums are those of the scalar walk. */
-enum { WIDE = 8, STREAMS = 4 };
+/* The same walk, eight lanes to a register and six registers at once (measured best: two to eight), then two for what
+ * is left. Comparisons alone are done in parallel; leaves are added one by one, in order, so the sums are those of the
+ * scalar walk. `streams`, how many registers, is a constant where these are inlined. */
+enum { WIDE = 8, STREAMS = 6, FEW_STREAMS = 2 };
 
 #define AVX2_INLINE static inline __attribute__((always_inline, target("avx2")))
 
@@ -491,15 +493,15 @@ AVX2_INLINE __m256i step_avx2(__m256i at, __m256i route, __m256 threshold, __m25
     return _mm256_sub_epi32(_mm256_add_epi32(at, _mm256_and_si256(route, _mm256_set1_epi32(0xfffff))), right);
 }
 
-/* Moves STREAMS registers of lanes from `at` to their leaves. `x` + `offset` is each lane's row. */
-AVX2_INLINE void descend_avx2(const Node *nodes, const float *x, const __m256i *offset, __m256i *at)
+/* Moves registers of lanes from `at` to their leaves. `x` + `offset` is each lane's row. */
+AVX2_INLINE void descend_avx2(const Node *nodes, const float *x, const __m256i *offset, __m256i *at, size_t streams)
 {
     const __m256i feature = _mm256_set1_epi32(0x7ff), distance = _mm256_set1_epi32(0xfffff);
     __m256i moving;
     do {
         moving = _mm256_setzero_si256();
-#pragma GCC unroll 4
-        for (size_t s = 0; s < STREAMS; s++) {
+#pragma GCC unroll 8
+        for (size_t s = 0; s < streams; s++) {
             __m256 threshold = _mm256_i32gather_ps((const float *)nodes, at[s], 8);
             __m256i route = _mm256_i32gather_epi32((const int *)nodes + 1, at[s], 8);
             __m256i column = _mm256_and_si256(_mm256_srli_epi32(route, 20), feature);
@@ -516,51 +518,64 @@ AVX2_INLINE void leaves_avx2(const Node *nodes, __m256i at, uint32_t *leaf)
     _mm256_storeu_si256((__m256i *)leaf, _mm256_and_si256(bits, _mm256_set1_epi32(PAYLOAD)));
 }
 
+/* One tree over a block of rows. */
+AVX2_INLINE void walk_block_avx2(const Model *m, const Node *tree, const double *leaves, const float *x,
+                                 const __m256i *offset, double *scores, size_t streams)
+{
+    __m256i at[STREAMS];
+    for (size_t s = 0; s < streams; s++)
+        at[s] = _mm256_setzero_si256();
+    descend_avx2(tree, x, offset, at, streams);
+    for (size_t s = 0; s < streams; s++) {
+        uint32_t leaf[WIDE];
+        leaves_avx2(tree, at[s], leaf);
+        for (size_t l = 0; l < WIDE; l++)
+            add_leaf(scores + (s * WIDE + l) * m->outputs, leaves + leaf[l] * m->width, m->width, m->flags);
+    }
+}
+
 /* Returns how many rows were done; the scalar walk takes the rest. */
 __attribute__((target("avx2"))) static size_t walk_rows_avx2(
     const Model *m, const Node *tree, const double *leaves, const float *x, size_t rows, double *scores)
 {
-    int width = (int)m->n_features;
     size_t r = 0;
-    __m256i offset[STREAMS], lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    __m256i offset[STREAMS], lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), width = _mm256_set1_epi32((int)m->n_features);
     for (int s = 0; s < STREAMS; s++)
-        offset[s] = _mm256_mullo_epi32(_mm256_add_epi32(lane, _mm256_set1_epi32(s * WIDE)), _mm256_set1_epi32(width));
-    for (; r + WIDE * STREAMS <= rows; r += WIDE * STREAMS) {
-        __m256i at[STREAMS];
-        for (int s = 0; s < STREAMS; s++)
-            at[s] = _mm256_setzero_si256();
-        descend_avx2(tree, x + r * m->n_features, offset, at);
-        for (size_t s = 0; s < STREAMS; s++) {
-            uint32_t leaf[WIDE];
-            leaves_avx2(tree, at[s], leaf);
-            for (size_t l = 0; l < WIDE; l++)
-                add_leaf(scores + (r + s * WIDE + l) * m->outputs, leaves + leaf[l] * m->width, m->width, m->flags);
+        offset[s] = _mm256_mullo_epi32(_mm256_add_epi32(lane, _mm256_set1_epi32(s * WIDE)), width);
+    for (; r + WIDE * STREAMS <= rows; r += WIDE * STREAMS)
+        walk_block_avx2(m, tree, leaves, x + r * m->n_features, offset, scores + r * m->outputs, STREAMS);
+    for (; r + WIDE * FEW_STREAMS <= rows; r += WIDE * FEW_STREAMS)
+        walk_block_avx2(m, tree, leaves, x + r * m->n_features, offset, scores + r * m->outputs, FEW_STREAMS);
+    return r;
+}
+
+/* A block of trees over one row. */
+AVX2_INLINE void walk_trees_avx2(const Model *m, size_t first, const float *x, double *scores, size_t streams)
+{
+    __m256i at[STREAMS], offset[STREAMS];
+    for (size_t s = 0; s < streams; s++) {
+        at[s] = _mm256_loadu_si256((const __m256i *)(m->roots + first + s * WIDE));
+        offset[s] = _mm256_setzero_si256();
+    }
+    descend_avx2(m->nodes, x, offset, at, streams);
+    for (size_t s = 0; s < streams; s++) {
+        uint32_t leaf[WIDE];
+        leaves_avx2(m->nodes, at[s], leaf);
+        for (size_t l = 0; l < WIDE; l++) {
+            size_t tree = first + s * WIDE + l;
+            add_leaf(scores + output_of(m, tree), m->leaves + ((size_t)m->bases[tree] + leaf[l]) * m->width, m->width, m->flags);
         }
     }
-    return r;
 }
 
 /* Returns how many trees were done. */
 __attribute__((target("avx2"))) static size_t walk_one_avx2(const Model *m, const float *x, double *scores)
 {
     size_t t = 0;
-    __m256i offset[STREAMS];
-    for (size_t s = 0; s < STREAMS; s++)
-        offset[s] = _mm256_setzero_si256();
-    for (; t + WIDE * STREAMS <= m->n_trees; t += WIDE * STREAMS) {
-        __m256i at[STREAMS];
-        for (size_t s = 0; s < STREAMS; s++)
-            at[s] = _mm256_loadu_si256((const __m256i *)(m->roots + t + s * WIDE));
-        descend_avx2(m->nodes, x, offset, at);
-        for (size_t s = 0; s < STREAMS; s++) {
-            uint32_t leaf[WIDE];
-            leaves_avx2(m->nodes, at[s], leaf);
-            for (size_t l = 0; l < WIDE; l++) {
-                size_t tree = t + s * WIDE + l;
-                add_leaf(scores + output_of(m, tree), m->leaves + ((size_t)m->bases[tree] + leaf[l]) * m->width, m->width, m->flags);
-            }
-        }
-    }
+    for (; t + WIDE * STREAMS <= m->n_trees; t += WIDE * STREAMS)
+        walk_trees_avx2(m, t, x, scores, STREAMS);
+    for (; t + WIDE * FEW_STREAMS <= m->n_trees; t += WIDE * FEW_STREAMS)
+        walk_trees_avx2(m, t, x, scores, FEW_STREAMS);
     return t;
 }
 #endif
@@ -1092,19 +1107,49 @@ static PyObject *model_scores(PyObject *self, PyObject *rows)
     return new_scores((Model *)self, rows, &count);
 }
 
+/* The scores of all rows, each with its output's bias added as numpy adds it; NULL with an error set. */
+static double *with_bias(const Model *m, const Py_buffer *scores, PyObject *bias)
+{
+    Py_buffer added;
+    size_t count = (size_t)scores->len / sizeof(double);
+    if (PyObject_GetBuffer(bias, &added, PyBUF_C_CONTIGUOUS) < 0)
+        return NULL;
+    double *sums = malloc((count + 1) * sizeof *sums);
+    size_t n = (size_t)added.len / sizeof(double);
+    if (sums == NULL)
+        PyErr_NoMemory();
+    else if ((n != 1 && n != m->outputs) || (uintptr_t)added.buf % sizeof(double)) {
+        PyErr_SetString(PyExc_ValueError, "a bias is one float64, or one an output");
+        free(sums);
+        sums = NULL;
+    } else {
+        const double *from = scores->buf, *more = added.buf;
+        for (size_t i = 0; i < count; i++)
+            sums[i] = from[i] + more[n == 1 ? 0 : i % n];
+    }
+    PyBuffer_Release(&added);
+    return sums;
+}
+
 static PyObject *model_finish(PyObject *self, PyObject *args)
 {
     Model *m = (Model *)self;
     Py_buffer scores;
+    PyObject *bias = NULL;
     int finish;
-    if (!PyArg_ParseTuple(args, "y*i", &scores, &finish))
+    if (!PyArg_ParseTuple(args, "y*i|O", &scores, &finish, &bias))
         return NULL;
     PyObject *predictions = NULL;
     size_t row = m->outputs * sizeof(double);
     if ((size_t)scores.len % row || (uintptr_t)scores.buf % sizeof(double))
         PyErr_SetString(PyExc_ValueError, "scores come as whole rows of float64");
-    else if (check_finish(m, finish) == 0)
-        predictions = new_predictions(m, scores.buf, (size_t)scores.len / row, finish);
+    else if (check_finish(m, finish) == 0) {
+        double *sums = bias ? with_bias(m, &scores, bias) : scores.buf;
+        if (sums)
+            predictions = new_predictions(m, sums, (size_t)scores.len / row, finish);
+        if (bias)
+            free(sums);
+    }
     PyBuffer_Release(&scores);
     return predictions;
 }
@@ -1290,7 +1335,7 @@ static void model_dealloc(PyObject *self)
 static PyMethodDef model_methods[] = {
     {"predict", model_predict, METH_VARARGS, "predict(rows, finish) -> list of predictions"},
     {"scores", model_scores, METH_O, "scores(rows) -> bytearray of float64, row by row"},
-    {"finish", model_finish, METH_VARARGS, "finish(scores, finish) -> list of predictions"},
+    {"finish", model_finish, METH_VARARGS, "finish(scores, finish, bias=None) -> list of predictions"},
     {"refusals", model_refusals, METH_O, "refusals(rows) -> [(row, column, code), ...]"},
     {NULL, NULL, 0, NULL},
 };
@@ -1310,15 +1355,457 @@ static PyType_Spec model_spec = {
     .slots = model_slots,
 };
 
+/* ---- rows against a schema ------------------------------------------------------------------------------------------ */
+
+/* What each column takes. It only ever says that a row is surely right; every other row is for the exact check, in
+ * Python, which has the words for what is wrong. No cell can run code here: all types are compared exactly. */
+typedef struct {
+    PyObject_HEAD
+    size_t columns;
+    int is_numeric; /* every column holds numbers */
+    uint8_t *kinds;
+    double *lows, *highs;
+    PyObject *names, *values; /* tuples: the columns' names; a frozenset of text for a category, else None */
+} Screen;
+
+enum { CELL_NUMBER, CELL_INTEGER, CELL_STRING, CELL_BOOLEAN, CELL_CATEGORY, CELL_KINDS, CELL_NULLABLE = 0x80 };
+
+#define EXACT 9007199254740992 /* 2^53, beyond which a float64 skips whole numbers */
+
+static int is_within(const Screen *s, size_t c, PyObject *cell)
+{
+    int overflow = 0;
+    if (Py_TYPE(cell) == &PyFloat_Type) {
+        double value = PyFloat_AsDouble(cell);
+        return (s->kinds[c] & ~CELL_NULLABLE) == CELL_NUMBER && value >= s->lows[c] && value <= s->highs[c];
+    }
+    if (Py_TYPE(cell) != &PyLong_Type)
+        return 0;
+    long long value = PyLong_AsLongLongAndOverflow(cell, &overflow);
+    if (overflow || value > EXACT || value < -EXACT)
+        return 0;
+    return (double)value >= s->lows[c] && (double)value <= s->highs[c];
+}
+
+/* 1 where the cell is surely right, else 0; -1 with an error set. */
+static int is_clean(const Screen *s, size_t c, PyObject *cell)
+{
+    if (cell == Py_None)
+        return (s->kinds[c] & CELL_NULLABLE) != 0;
+    switch (s->kinds[c] & ~CELL_NULLABLE) {
+    case CELL_STRING: return Py_TYPE(cell) == &PyUnicode_Type;
+    case CELL_BOOLEAN: return Py_TYPE(cell) == &PyBool_Type;
+    case CELL_CATEGORY:
+        if (Py_TYPE(cell) != &PyUnicode_Type)
+            return 0;
+        return PySet_Contains(PyTuple_GetItem(s->values, (Py_ssize_t)c), cell);
+    default: return is_within(s, c, cell);
+    }
+}
+
+/* A row in the schema's order, as a new reference; NULL where it is not surely right, or with an error set. */
+static PyObject *screen_row(const Screen *s, PyObject *row)
+{
+    int by_name = PyDict_CheckExact(row);
+    if (!by_name && !PyList_CheckExact(row))
+        return NULL;
+    if ((size_t)(by_name ? PyDict_Size(row) : PyList_Size(row)) != s->columns)
+        return NULL;
+    PyObject *ordered = by_name ? PyList_New((Py_ssize_t)s->columns) : Py_NewRef(row);
+    for (size_t c = 0; ordered && c < s->columns; c++) {
+        PyObject *cell = by_name ? PyDict_GetItemWithError(row, PyTuple_GetItem(s->names, (Py_ssize_t)c))
+                                 : PyList_GetItem(row, (Py_ssize_t)c);
+        if (cell == NULL || is_clean(s, c, cell) != 1)
+            Py_CLEAR(ordered);
+        else if (by_name)
+            PyList_SetItem(ordered, (Py_ssize_t)c, Py_NewRef(cell));
+    }
+    return ordered;
+}
+
+static PyObject *screen_order(PyObject *self, PyObject *rows)
+{
+    const Screen *s = (const Screen *)self;
+    if (!PyList_CheckExact(rows))
+        Py_RETURN_NONE;
+    Py_ssize_t count = PyList_Size(rows);
+    PyObject *ordered = PyList_New(count);
+    for (Py_ssize_t r = 0; ordered && r < count; r++) {
+        PyObject *row = screen_row(s, PyList_GetItem(rows, r));
+        if (row)
+            PyList_SetItem(ordered, r, row);
+        else
+            Py_CLEAR(ordered);
+    }
+    if (ordered == NULL && !PyErr_Occurred())
+        Py_RETURN_NONE;
+    return ordered;
+}
+
+/* ---- JSON straight to float64 --------------------------------------------------------------------------------------- */
+
+/* The body of a request for a table of numbers, `{"instances": [[1.5, ...], ...]}`, to float64 without an object for
+ * each number. Whatever is not surely that is left to the exact reader, so nothing is refused here. The text is that of
+ * a bytes object: a zero follows its end, which is neither a digit nor a bracket. */
+typedef struct {
+    const char *at, *end;
+} Text;
+
+enum { MOST_DIGITS = 19, MOST_DECIMALS = 27, LONGEST = 400 }; /* 10^19 - 1 < 2^64, 5^27 < 2^63 */
+
+static const uint64_t FIVES[MOST_DECIMALS + 1] = {
+    1u, 5u, 25u, 125u, 625u,
+    3125u, 15625u, 78125u, 390625u, 1953125u,
+    9765625u, 48828125u, 244140625u, 1220703125u, 6103515625u,
+    30517578125u, 152587890625u, 762939453125u, 3814697265625u, 19073486328125u,
+    95367431640625u, 476837158203125u, 2384185791015625u, 11920928955078125u, 59604644775390625u,
+    298023223876953125u, 1490116119384765625u, 7450580596923828125u,
+};
+static const uint64_t TENS[9] = {1u, 10u, 100u, 1000u, 10000u, 100000u, 1000000u, 10000000u, 100000000u};
+
+/* w / 10^k rounded to the nearest float64, ties to even: exact integers, and the remainder says what is beyond them. */
+static double quotient(uint64_t w, int k)
+{
+    uint64_t divisor = FIVES[k];
+    int up = __builtin_clzll(w), down = __builtin_clzll(divisor);
+    unsigned __int128 dividend = (unsigned __int128)(w << up) << 63;
+    divisor <<= down;
+    uint64_t q, rest;
+#if defined(__x86_64__)
+    __asm__("divq %4" /* the upper half is below the divisor, so it cannot trap */
+            : "=a"(q), "=d"(rest)
+            : "a"((uint64_t)dividend), "d"((uint64_t)(dividend >> 64)), "r"(divisor)
+            : "cc");
+#else
+    q = (uint64_t)(dividend / divisor);
+    rest = (uint64_t)(dividend % divisor);
+#endif
+    int extra = 11 - __builtin_clzll(q); /* bits beyond the 53 that a float64 keeps */
+    uint64_t kept = q >> extra, cut = q & ((1ull << extra) - 1), half = 1ull << (extra - 1);
+    kept += (cut > half) | ((cut == half) & ((rest != 0) | (kept & 1))); /* no branch: it would be a guess */
+    /* kept is 2^52 to 2^53, whose last one carries into the exponent; nothing here is near the end of the range */
+    uint64_t bits = ((uint64_t)(down - up - 63 - k + extra + 1074) << 52) + kept;
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static int is_digit(char c)
+{
+    return (unsigned char)(c - '0') < 10;
+}
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+/* Eight digits, the first one in the lowest byte. */
+ALWAYS_INLINE uint64_t eight_digits(uint64_t text)
+{
+    text = (text & 0x0f0f0f0f0f0f0f0fu) * 2561 >> 8;
+    text = (text & 0x00ff00ff00ff00ffu) * 6553601 >> 16;
+    return (text & 0x0000ffff0000ffffu) * 42949672960001u >> 32;
+}
+
+/* Digits into a number, which wraps around beyond 19 of them. Eight at a time, and the rest without a branch that the
+ * processor could guess wrong: their number is as random as the numbers themselves. */
+ALWAYS_INLINE const char *read_digits(const char *p, const char *end, uint64_t *number)
+{
+    while (end - p >= 8) {
+        uint64_t text, odd;
+        memcpy(&text, p, 8);
+        odd = ((text + 0x4646464646464646u) | (text - 0x3030303030303030u)) & 0x8080808080808080u;
+        if (odd) {
+            int count = __builtin_ctzll(odd) / 8; /* the lowest byte that is no digit is marked for certain */
+            text = text << 8 << (56 - 8 * count);
+            *number = *number * TENS[count] + eight_digits(text);
+            return p + count;
+        }
+        *number = *number * TENS[8] + eight_digits(text);
+        p += 8;
+    }
+    for (; is_digit(*p); p++)
+        *number = *number * 10 + (uint64_t)(*p - '0');
+    return p;
+}
+#else
+static const char *read_digits(const char *p, const char *end, uint64_t *number)
+{
+    (void)end;
+    for (; is_digit(*p); p++)
+        *number = *number * 10 + (uint64_t)(*p - '0');
+    return p;
+}
+#endif
+
+/* An exponent after its letter; NULL where there are no digits, or too many. */
+static const char *read_exponent(const char *p, int *exponent)
+{
+    int negative = *p == '-', value = 0;
+    p += *p == '-' || *p == '+';
+    const char *first = p;
+    for (; is_digit(*p); p++)
+        value = value < 10000 ? value * 10 + (*p - '0') : value;
+    *exponent = negative ? -value : value;
+    return p > first ? p : NULL;
+}
+
+/* How many digits count: all but the zeros before the first other one. */
+static Py_ssize_t significant(const char *first, const char *end)
+{
+    Py_ssize_t digits = 0;
+    for (; first < end && (is_digit(*first) || *first == '.'); first++)
+        digits += *first != '.' && (digits || *first != '0');
+    return digits;
+}
+
+/* A number by JSON's grammar, rounded as Python rounds it. 0 where there is none, or with an error set. */
+ALWAYS_INLINE int read_number(Text *text, double *value)
+{
+    const char *p = text->at;
+    int negative = *p == '-', decimals = 0, is_whole = 1;
+    uint64_t w = 0;
+    p += negative;
+    const char *first = p;
+    if (is_digit(p[0]) && !is_digit(p[1])) /* most often; the processor can guess it, and go on with what comes next */
+        w = (uint64_t)(*p++ - '0');
+    else
+        p = read_digits(p, text->end, &w);
+    if (p == first || (*first == '0' && p - first > 1))
+        return 0;
+    if (*p == '.') {
+        const char *fraction = ++p;
+        p = read_digits(p, text->end, &w);
+        if (p == fraction || p - fraction > LONGEST)
+            return 0;
+        decimals = (int)(p - fraction);
+        is_whole = 0;
+    }
+    const char *last = p;
+    if (*p == 'e' || *p == 'E') {
+        int exponent;
+        p = read_exponent(p + 1, &exponent);
+        if (p == NULL)
+            return 0;
+        decimals -= exponent;
+        is_whole = 0;
+    }
+    int fits = last - first <= MOST_DIGITS || significant(first, last) <= MOST_DIGITS;
+    double found;
+    if (fits && w == 0)
+        found = 0;
+    else if (fits && decimals > 0 && decimals <= MOST_DECIMALS)
+        found = quotient(w, decimals);
+    else if (fits && decimals == 0)
+        found = (double)w;
+    else if (p - text->at > LONGEST)
+        return 0;
+    else {
+        char *stop;
+        found = fabs(PyOS_string_to_double(text->at, &stop, NULL));
+        if (PyErr_Occurred() || stop != p)
+            return 0;
+    }
+    uint64_t bits, sign = (uint64_t)(negative & !(is_whole & (w == 0))) << 63; /* an integer has no -0 */
+    memcpy(&bits, &found, sizeof bits);
+    bits |= sign;
+    memcpy(value, &bits, sizeof bits);
+    text->at = p;
+    return 1;
+}
+
+ALWAYS_INLINE void skip_blanks(Text *text)
+{
+    const char *p = text->at;
+    while ((unsigned char)*p <= ' ' && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+        p++;
+    text->at = p;
+}
+
+/* The next character but for blanks, taken where it is the one expected. */
+ALWAYS_INLINE int take(Text *text, char expected)
+{
+    skip_blanks(text);
+    if (*text->at != expected)
+        return 0;
+    text->at++;
+    return 1;
+}
+
+ALWAYS_INLINE int read_cell(const Screen *s, size_t c, Text *text, double *value)
+{
+    skip_blanks(text);
+    if (*text->at == 'n' && text->end - text->at >= 4 && memcmp(text->at, "null", 4) == 0) {
+        text->at += 4;
+        *value = NAN;
+        return (s->kinds[c] & CELL_NULLABLE) != 0;
+    }
+    if (!read_number(text, value))
+        return 0;
+    int is_integer = (s->kinds[c] & ~CELL_NULLABLE) == CELL_INTEGER;
+    return fabs(*value) < EXACT && *value >= s->lows[c] && *value <= s->highs[c] && (!is_integer || *value == rint(*value));
+}
+
+static int read_row(const Screen *s, Text *text, double *row)
+{
+    if (!take(text, '['))
+        return 0;
+    for (size_t c = 0; c < s->columns; c++)
+        if (!read_cell(s, c, text, row + c) || !take(text, c + 1 < s->columns ? ',' : ']'))
+            return 0;
+    return 1;
+}
+
+/* Rows until the closing bracket, appended to a bytearray; how many, or 0. */
+static Py_ssize_t read_rows(const Screen *s, Text *text, PyObject *table)
+{
+    Py_ssize_t size = (Py_ssize_t)(s->columns * sizeof(double)), room = PyByteArray_Size(table) / size, count = 0;
+    do {
+        if (count == room) {
+            room *= 2;
+            if (PyByteArray_Resize(table, room * size) < 0)
+                return 0;
+        }
+        if (!read_row(s, text, (double *)(PyByteArray_AsString(table) + count * size)))
+            return 0;
+        count++;
+    } while (take(text, ','));
+    return take(text, ']') && PyByteArray_Resize(table, count * size) == 0 ? count : 0;
+}
+
+static PyObject *screen_table(PyObject *self, PyObject *body)
+{
+    static const char key[] = "\"instances\"";
+    const Screen *s = (const Screen *)self;
+    char *start;
+    Py_ssize_t length;
+    if (!s->is_numeric || !PyBytes_CheckExact(body) || PyBytes_AsStringAndSize(body, &start, &length) < 0)
+        Py_RETURN_NONE;
+    Text text = {start, start + length};
+    if (!take(&text, '{') || !take(&text, '"') || text.end - text.at < (Py_ssize_t)sizeof key ||
+        memcmp(text.at - 1, key, sizeof key - 1) != 0)
+        Py_RETURN_NONE;
+    text.at += sizeof key - 2;
+    if (!take(&text, ':') || !take(&text, '['))
+        Py_RETURN_NONE;
+    Py_ssize_t guess = length / (Py_ssize_t)(s->columns * 16) + 1; /* rows, where a number is about 15 characters long */
+    PyObject *table = PyByteArray_FromStringAndSize(NULL, guess * (Py_ssize_t)(s->columns * sizeof(double)));
+    int found = table && read_rows(s, &text, table) && take(&text, '}');
+    skip_blanks(&text);
+    if (found && text.at == text.end)
+        return table;
+    Py_XDECREF(table);
+    if (PyErr_Occurred())
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static int holds_sets(const Screen *s)
+{
+    for (size_t c = 0; c < s->columns; c++) {
+        int kind = s->kinds[c] & ~CELL_NULLABLE;
+        if (kind >= CELL_KINDS || !PyUnicode_CheckExact(PyTuple_GetItem(s->names, (Py_ssize_t)c)))
+            return 0;
+        if (kind == CELL_CATEGORY && !PyFrozenSet_CheckExact(PyTuple_GetItem(s->values, (Py_ssize_t)c)))
+            return 0;
+    }
+    return 1;
+}
+
+static int copy_limits(double *to, PyObject *from, size_t columns)
+{
+    for (size_t c = 0; c < columns; c++) {
+        to[c] = PyFloat_AsDouble(PyTuple_GetItem(from, (Py_ssize_t)c));
+        if (PyErr_Occurred())
+            return -1;
+    }
+    return 0;
+}
+
+static PyObject *screen_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"kinds", "lows", "highs", "values", "names", NULL};
+    const char *kinds;
+    Py_ssize_t columns;
+    PyObject *lows, *highs, *values, *columns_names;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "y#O!O!O!O!", names, &kinds, &columns, &PyTuple_Type, &lows,
+                                     &PyTuple_Type, &highs, &PyTuple_Type, &values, &PyTuple_Type, &columns_names))
+        return NULL;
+    if (PyTuple_Size(lows) != columns || PyTuple_Size(highs) != columns || PyTuple_Size(values) != columns ||
+        PyTuple_Size(columns_names) != columns) {
+        PyErr_SetString(PyExc_ValueError, "a screen has one of each for a column");
+        return NULL;
+    }
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Screen *s = (Screen *)allocate(type, 0);
+    if (s == NULL)
+        return NULL;
+    s->columns = (size_t)columns;
+    s->values = Py_NewRef(values);
+    s->names = Py_NewRef(columns_names);
+    s->kinds = malloc(s->columns + 1);
+    s->lows = malloc((s->columns + 1) * sizeof(double));
+    s->highs = malloc((s->columns + 1) * sizeof(double));
+    if (s->kinds == NULL || s->lows == NULL || s->highs == NULL)
+        PyErr_NoMemory();
+    else if (copy_limits(s->lows, lows, s->columns) == 0 && copy_limits(s->highs, highs, s->columns) == 0) {
+        memcpy(s->kinds, kinds, s->columns);
+        s->is_numeric = s->columns > 0;
+        for (size_t c = 0; c < s->columns; c++)
+            s->is_numeric &= (s->kinds[c] & ~CELL_NULLABLE) <= CELL_INTEGER;
+        if (!holds_sets(s))
+            PyErr_SetString(PyExc_ValueError, "a screen has an unknown kind, a name that is no text, or no set");
+    }
+    if (PyErr_Occurred())
+        Py_CLEAR(s);
+    return (PyObject *)s;
+}
+
+static void screen_dealloc(PyObject *self)
+{
+    Screen *s = (Screen *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    free(s->kinds);
+    free(s->lows);
+    free(s->highs);
+    Py_CLEAR(s->names);
+    Py_CLEAR(s->values);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef screen_methods[] = {
+    {"table", screen_table, METH_O, "table(body) -> float64 cells of its rows, None where it is not surely a table"},
+    {"order", screen_order, METH_O, "order(rows) -> rows in the schema's order, None where one is not surely right"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot screen_slots[] = {
+    {Py_tp_new, screen_new},
+    {Py_tp_dealloc, screen_dealloc},
+    {Py_tp_methods, screen_methods},
+    {Py_tp_doc, "A quick look at rows against a schema; immutable, safe to share between threads."},
+    {0, NULL},
+};
+
+static PyType_Spec screen_spec = {
+    .name = "mlinfra.modelkit.sealing._walk.Screen",
+    .basicsize = sizeof(Screen),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = screen_slots,
+};
+
+/* ---- the module ----------------------------------------------------------------------------------------------------- */
+
 static int module_exec(PyObject *module)
 {
     State *state = PyModule_GetState(module);
     state->refused = PyErr_NewException("mlinfra.modelkit.sealing._walk.Refused", PyExc_ValueError, NULL);
     state->model_type = PyType_FromModuleAndSpec(module, &model_spec, NULL);
-    if (state->refused == NULL || state->model_type == NULL)
+    state->screen_type = PyType_FromModuleAndSpec(module, &screen_spec, NULL);
+    if (state->refused == NULL || state->model_type == NULL || state->screen_type == NULL)
         return -1;
     if (PyModule_AddObjectRef(module, "Refused", state->refused) < 0 ||
-        PyModule_AddObjectRef(module, "Model", state->model_type) < 0)
+        PyModule_AddObjectRef(module, "Model", state->model_type) < 0 ||
+        PyModule_AddObjectRef(module, "Screen", state->screen_type) < 0)
         return -1;
     if (PyModule_AddIntConstant(module, "ABI", ABI) < 0 || PyModule_AddIntConstant(module, "AVX2", has_avx2()) < 0)
         return -1;
@@ -1330,6 +1817,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     State *state = PyModule_GetState(module);
     Py_VISIT(state->refused);
     Py_VISIT(state->model_type);
+    Py_VISIT(state->screen_type);
     return 0;
 }
 
@@ -1338,6 +1826,7 @@ static int module_clear(PyObject *module)
     State *state = PyModule_GetState(module);
     Py_CLEAR(state->refused);
     Py_CLEAR(state->model_type);
+    Py_CLEAR(state->screen_type);
     return 0;
 }
 

@@ -1,0 +1,244 @@
+"""This platform's part of a spec: what is rationed, what an override may change, what a request must look like.
+
+Requests are checked against `schema.json`, the operations used, extracted from botocore by `tools/schemas/aws.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from mlinfra.contract.adapter import Rate
+from mlinfra.contract.manifest import PREFIX
+from mlinfra.contract.schema import problems, unknown
+from mlinfra.errors import KitFault, Problem, SpecError
+from mlinfra.spec.limits import MANIFEST_VARIABLES
+from mlinfra.spec.overrides import override
+from mlinfra_aws.permissions import permissions, policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mlinfra.contract.requests import Document, Request
+    from mlinfra.environment import Environment
+    from mlinfra.spec import Spec
+
+__all__ = [
+    "QUOTAS",
+    "check_overrides",
+    "check_request",
+    "overridden",
+    "permissions",
+    "policy",
+    "tag_list",
+    "tag_map",
+]
+
+SAGEMAKER, RUNTIME, LOGS, STORE = "sagemaker", "sagemaker-runtime", "logs", "store"
+CREATE_JOB = "sagemaker:CreateTrainingJob"
+READ, WRITE = "sagemaker:read", "sagemaker:write"
+
+QUOTAS: Mapping[str, Rate] = {
+    CREATE_JOB: Rate(per_second=1.0, burst=1),
+    READ: Rate(per_second=10.0, burst=20),  # AWS tells no rate for most reads; they are throttled at much more
+    WRITE: Rate(per_second=5.0, burst=10),
+}
+
+# What the kit sets itself, by operation: dotted paths that no override may touch.
+OWNED: Mapping[str, tuple[str, ...]] = {
+    "CreateTrainingJob": (
+        "TrainingJobName",
+        "AlgorithmSpecification.ContainerEntrypoint",
+        "AlgorithmSpecification.ContainerArguments",
+        "InputDataConfig.0",  # the code; channels may be appended by their index
+        "OutputDataConfig.S3OutputPath",
+        "OutputDataConfig.CompressionType",
+        "CheckpointConfig.LocalPath",
+        *(f"Environment.{PREFIX}{number}" for number in range(MANIFEST_VARIABLES["job"].most)),
+        "Tags",
+    ),
+    "CreateModel": (
+        "ModelName",
+        "PrimaryContainer.ModelDataSource",
+        *(f"PrimaryContainer.Environment.{PREFIX}{number}" for number in range(MANIFEST_VARIABLES["endpoint"].most)),
+        "Tags",
+    ),
+    "CreateEndpointConfig": (
+        "EndpointConfigName",
+        "ProductionVariants.*.VariantName",
+        "ProductionVariants.*.ModelName",
+        "ProductionVariants.*.InitialVariantWeight",
+        "Tags",
+    ),
+    "CreateEndpoint": ("EndpointName", "EndpointConfigName", "Tags"),
+    "UpdateEndpoint": ("EndpointName", "EndpointConfigName", "RetainAllVariantProperties"),
+    "RegisterScalableTarget": ("ServiceNamespace", "ResourceId", "ScalableDimension"),
+    "PutScalingPolicy": ("ServiceNamespace", "ResourceId", "ScalableDimension", "PolicyName"),
+}
+_SERVICES = {"RegisterScalableTarget": "application-autoscaling", "PutScalingPolicy": "application-autoscaling"}
+
+# What protects a production stage: it may be switched on by an override, never off, and no other may take its place.
+_PROTECTIONS: Mapping[str, tuple[str, ...]] = {
+    "CreateTrainingJob": (
+        "EnableNetworkIsolation",
+        "EnableInterContainerTrafficEncryption",
+        "OutputDataConfig.KmsKeyId",
+        "ResourceConfig.VolumeKmsKeyId",
+        "RoleArn",
+        "VpcConfig",
+        "RemoteDebugConfig",
+    ),
+    "CreateModel": ("EnableNetworkIsolation", "ExecutionRoleArn", "VpcConfig"),
+    "CreateEndpointConfig": ("EnableNetworkIsolation", "ExecutionRoleArn", "KmsKeyId", "VpcConfig"),
+}
+
+
+def check_overrides(overrides: Mapping[str, Any], environment: Environment | None) -> None:
+    """Refuse unknown operations and members, what the kit owns, and what weakens a production stage.
+
+    Raises:
+        SpecError: holds every problem, each with the nearest valid name.
+    """
+    wrong = [problem for name, patch in overrides.items() for problem in _wrong(name, patch, environment)]
+    if wrong:
+        raise SpecError("the overrides for platform aws are not valid", problems=wrong)
+
+
+def overridden(operation: str, body: Document, spec: Spec, environment: Environment) -> Document:
+    """The body of a request with the user's overrides, checked as a whole.
+
+    Raises:
+        SpecError: holds every member that is wrong, that the kit sets itself, or that weakens a production stage.
+    """
+    patch = spec.overrides.get("aws", {}).get(operation, {})
+    weakened = list(_weakened(operation, patch, environment))
+    if weakened:
+        raise SpecError(f"the overrides of {operation}", problems=weakened)
+    service = _SERVICES.get(operation, SAGEMAKER)
+    return override(
+        body,
+        patch,
+        operation=operation,
+        owned=OWNED.get(operation, ()),
+        validate=lambda merged: _problems(service, operation, merged),
+    )
+
+
+def check_request(request: Request) -> None:
+    """Validate a request offline.
+
+    Raises:
+        SpecError: holds every member that is wrong.
+        KitFault: the adapter sends what `schema.json` does not hold.
+    """
+    if request.service == STORE:
+        return
+    wrong = list(_problems(request.service, request.operation, request.body))
+    if wrong:
+        raise SpecError(f"{request.operation} does not take this body", problems=wrong)
+
+
+def tag_list(tags: Mapping[str, str]) -> list[Document]:
+    """Tags as the API takes them."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def tag_map(tags: list[Document] | None) -> dict[str, str]:
+    """Tags as the API tells them."""
+    return {tag["Key"]: tag.get("Value", "") for tag in tags or ()}
+
+
+def _wrong(operation: str, patch: Any, environment: Environment | None) -> Iterator[Problem]:
+    where = f"overrides.aws.{operation}"
+    if operation not in OWNED:
+        yield unknown("operation", operation, OWNED, where)
+        return
+    known = _schema(_SERVICES.get(operation, SAGEMAKER))
+    yield from _unknown_members(known["operations"][operation], patch, where, known)
+    yield from _reserved(patch, where)
+    if environment is not None:
+        yield from _weakened(operation, patch, environment)
+    owned = [tuple(path.split(".")) for path in OWNED[operation]]
+    for path, _ in _leaves(patch):
+        if any(_overlap(path, own) for own in owned):
+            yield Problem("set by the kit", path=f"{where}.{'.'.join(path)}", todo="remove it from the overrides")
+
+
+def _unknown_members(schema: Mapping[str, Any], patch: Any, where: str, whole: Mapping[str, Any]) -> Iterator[Problem]:
+    """The names in a patch that the vendor's schema does not have; what a null removes need only be a name."""
+    if "$ref" in schema:
+        schema = whole["$defs"][schema["$ref"].rpartition("/")[2]]
+    if isinstance(patch, list):
+        for index, item in enumerate(patch):
+            yield from _unknown_members(schema.get("items", {}), item, f"{where}.{index}", whole)
+    if not isinstance(patch, dict):
+        return
+    for name, value in patch.items():
+        if "properties" in schema and name not in schema["properties"]:
+            yield unknown("member", str(name), schema["properties"], f"{where}.{name}")
+        else:
+            inner = schema.get("properties", {}).get(name, schema.get("items", schema.get("additionalProperties", {})))
+            yield from _unknown_members(inner, value, f"{where}.{name}", whole)
+
+
+def _reserved(patch: Any, where: str) -> Iterator[Problem]:
+    """Variables whose names are the kit's."""
+    for path, _ in _leaves(patch):
+        if "Environment" in path and path[-1].startswith("MLINFRA_"):
+            yield Problem(
+                "the name of a variable of the kit",
+                path=f"{where}.{'.'.join(path)}",
+                allowed="names that do not begin with MLINFRA_",
+                todo="rename it",
+            )
+
+
+def _weakened(operation: str, patch: Any, environment: Environment) -> Iterator[Problem]:
+    if environment.stage != "prod":
+        return
+    guarded = [tuple(path.split(".")) for path in _PROTECTIONS.get(operation, ())]
+    for path, value in _leaves(patch):
+        if value is not True and any(_overlap(path, guard) for guard in guarded):
+            yield Problem(
+                "weakens what protects stage prod",
+                path=f"overrides.aws.{operation}.{'.'.join(path)}",
+                given=repr(value),
+                allowed="what the environment says of identity, network and encryption",
+                todo="change the environment, or leave it out with an overlay",
+            )
+
+
+def _leaves(patch: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(patch, dict) and patch:
+        for key, value in patch.items():
+            yield from _leaves(value, (*prefix, str(key)))
+    elif prefix:
+        yield prefix, patch
+
+
+def _overlap(path: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    return all(part in {key, "*"} for key, part in zip(path, other, strict=False))
+
+
+def _problems(service: str, operation: str, body: Mapping[str, Any]) -> Iterator[Problem]:
+    known = _schema(service)
+    if operation not in known["operations"]:
+        raise KitFault(f"schema.json does not hold {service}.{operation}")
+    yield from problems(known["operations"][operation], body, operation, known)
+
+
+def _schema(service: str) -> Mapping[str, Any]:
+    services = _services()
+    if service not in services:
+        raise KitFault(f"schema.json does not hold the service {service}")
+    found: Mapping[str, Any] = services[service]
+    return found
+
+
+@cache
+def _services() -> dict[str, Any]:
+    text = resources.files(__package__).joinpath("schema.json").read_text()
+    services: dict[str, Any] = json.loads(text)["services"]
+    return services

@@ -1,0 +1,1 @@
+"""Specs and environments to requests of SageMaker. Pure: reads no file, sends nothing."""

@@ -1,0 +1,49 @@
+"""Which platforms have an emulator, and its class."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from mlinfra.errors import CapabilityError
+
+if TYPE_CHECKING:
+    from mlinfra.emulator.emulator import Emulator
+
+PLATFORMS: dict[str, str] = {"aws": "mlinfra.emulator.aws:AwsEmulator"}
+_PACKAGES = ("cryptography", "grpc", "moto")  # what the extra brings
+
+
+def check(platform: str) -> None:
+    """Nothing, where an emulator of that platform can be started. Imports none of its packages.
+
+    Raises:
+        CapabilityError: there is none, or packages that it needs are not installed.
+    """
+    if platform not in PLATFORMS:
+        raise CapabilityError(
+            "there is no emulator of this platform",
+            given=platform,
+            allowed=", ".join(PLATFORMS),
+            todo="`local` is this machine itself and needs none" if platform == "local" else "start one of those",
+        )
+    missing = [package for package in _PACKAGES if find_spec(package) is None]
+    if missing:
+        raise CapabilityError(
+            "the emulators need packages that are not installed",
+            given=", ".join(missing),
+            todo="pip install 'mlinfra-kit[emulator]'",
+        )
+
+
+def load(platform: str) -> type[Emulator]:
+    """The emulator's class.
+
+    Raises:
+        CapabilityError: as `check`.
+    """
+    check(platform)
+    module, _, name = PLATFORMS[platform].partition(":")
+    found: type[Emulator] = getattr(import_module(module), name)
+    return found
