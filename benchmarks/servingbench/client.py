@@ -168,16 +168,21 @@ def closed_loop(
     connections: int,
     seconds: float,
     beside: Sequence[Message] = (),
+    pause: float = 0.0,
 ) -> Outcome:
     """Ask for so many seconds over so many connections; raises LoadError for the first answer that is wrong.
 
     `read` takes the predictions out of a body. Each connection goes round the messages, beginning at its own. One
-    more connection goes round those `beside`; it counts apart.
+    more connection goes round those `beside`, with a pause of so many seconds after each; it counts apart.
     """
-    return _Loop(address, messages, read, connections, beside).run(seconds)
+    loop = _Loop(address, messages, read, connections, beside)
+    loop.pause = pause
+    return loop.run(seconds)
 
 
 class _Loop:
+    pause = 0.0  # seconds after a request beside
+
     def __init__(
         self,
         address: tuple[str, int],
@@ -214,11 +219,18 @@ class _Loop:
 
     def _ask_until(self, until: float, outcome: Outcome) -> None:
         clock = time.perf_counter
+        resting: _Connection | None = None
         latencies = {False: outcome.latencies, True: outcome.aside}
         for connection in self._by_file.values():
             self._send(connection)
         waiting = len(self._by_file)
         while waiting:
+            if resting and clock() >= min(resting.begun, until):
+                if resting.begun < until:
+                    self._send(resting)
+                else:
+                    waiting -= 1
+                resting = None
             ready = self._poll.poll(0)
             outcome.looks += 1
             if not ready:
@@ -232,7 +244,9 @@ class _Loop:
                     continue
                 now = clock()
                 latencies[connection.is_aside].append(now - connection.begun)
-                if now < until:
+                if connection.is_aside and self.pause:
+                    connection.begun, resting = now + self.pause, connection
+                elif now < until:
                     self._send(connection)
                 else:
                     waiting -= 1

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mlinfra.contract.states import JobState
-from mlinfra.emulator.aws import AwsEmulator, motoside
+from mlinfra.emulator.aws import AwsEmulator
+from mlinfra.emulator.aws.wire import motoside
 from mlinfra.emulator.faults import Fault
 from mlinfra.emulator.settings import Settings
 from mlinfra.engine import doctor, jobs

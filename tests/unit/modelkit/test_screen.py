@@ -96,6 +96,13 @@ def test_what_is_no_list_of_whole_rows_is_left_to_the_exact_check(rows):
     assert compiled(INPUTS).order(rows) is None
 
 
+@pytest.mark.parametrize("column", [1, 2])
+@pytest.mark.parametrize("cell", [2**53 + 1, -(2**53) - 1, 2**64, math.nan, math.inf])
+def test_a_number_that_no_model_could_tell_apart_is_left_to_the_exact_check(column, cell):
+    row = [*RIGHT[:column], cell, *RIGHT[column + 1 :]]
+    assert compiled(INPUTS).order([row]) is None
+
+
 def test_a_category_of_numbers_is_left_to_the_exact_check():
     assert screen(schema({"size": {"type": "category", "values": [1, 2]}}).columns) is None
 

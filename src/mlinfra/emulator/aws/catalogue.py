@@ -5,21 +5,15 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.emulator.aws import (
-    cloudwatch,
-    endpointconfigs,
-    endpoints,
-    models,
-    motoside,
-    packages,
-    runtime,
-    search,
-    shapes,
-    simulation,
-    tags,
-    training,
-)
+from mlinfra.emulator.aws import search, tags
+from mlinfra.emulator.aws.cloudwatch import cloudwatch
+from mlinfra.emulator.aws.endpoints import configs as endpointconfigs
+from mlinfra.emulator.aws.endpoints import endpoints, runtime
+from mlinfra.emulator.aws.identity import simulation
 from mlinfra.emulator.aws.operations import Operation, anything
+from mlinfra.emulator.aws.registry import models, packages
+from mlinfra.emulator.aws.training import jobs as training
+from mlinfra.emulator.aws.wire import motoside, shapes
 from mlinfra.emulator.operations import Fidelity
 
 if TYPE_CHECKING:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mlinfra.emulator.aws import catalogue, motoside, refusals, seed
-from mlinfra.emulator.aws.authorize import Place
-from mlinfra.emulator.aws.autoscaling import Autoscaling
-from mlinfra.emulator.aws.cloudwatch import CloudWatch
-from mlinfra.emulator.aws.endpointconfigs import EndpointConfigs
-from mlinfra.emulator.aws.endpoints import Endpoints
-from mlinfra.emulator.aws.front import Front
-from mlinfra.emulator.aws.images import Images
+from mlinfra.emulator.aws import catalogue, seed
+from mlinfra.emulator.aws.cloudwatch.cloudwatch import CloudWatch
+from mlinfra.emulator.aws.endpoints.autoscaling import Autoscaling
+from mlinfra.emulator.aws.endpoints.configs import EndpointConfigs
+from mlinfra.emulator.aws.endpoints.endpoints import Endpoints
+from mlinfra.emulator.aws.endpoints.runtime import Runtime
+from mlinfra.emulator.aws.identity.authorize import Place
+from mlinfra.emulator.aws.identity.principals import Credentials, Principals
 from mlinfra.emulator.aws.logsink import Logs
-from mlinfra.emulator.aws.models import Models
-from mlinfra.emulator.aws.packages import Packages
-from mlinfra.emulator.aws.principals import Credentials, Principals
-from mlinfra.emulator.aws.runtime import Runtime
+from mlinfra.emulator.aws.registry.images import Images
+from mlinfra.emulator.aws.registry.models import Models
+from mlinfra.emulator.aws.registry.packages import Packages
 from mlinfra.emulator.aws.storage import Storage
 from mlinfra.emulator.aws.tags import Tags
-from mlinfra.emulator.aws.training import Training
+from mlinfra.emulator.aws.training.jobs import Training
 from mlinfra.emulator.aws.variables import variables
-from mlinfra.emulator.aws.wording import AwsWording
+from mlinfra.emulator.aws.wire import motoside, refusals
+from mlinfra.emulator.aws.wire.front import Front
+from mlinfra.emulator.aws.wire.wording import AwsWording
 from mlinfra.emulator.emulator import Emulator
 from mlinfra.environment import AwsEnvironment
 from mlinfra.errors import NotFound, SpecError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.emulator.aws import motoside
+from mlinfra.emulator.aws.wire import motoside
 from mlinfra.emulator.calls import Call
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.emulator.aws import refusals
+from mlinfra.emulator.aws.wire import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -9,9 +9,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mlinfra.emulator.aws import packages, refusals, shapes
 from mlinfra.emulator.aws.operations import Operation, Request
 from mlinfra.emulator.aws.paging import page
+from mlinfra.emulator.aws.registry import packages
+from mlinfra.emulator.aws.wire import refusals, shapes
 from mlinfra.emulator.calls import Refusal
 
 if TYPE_CHECKING:

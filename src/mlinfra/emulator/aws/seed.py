@@ -10,17 +10,18 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.emulator.aws import identities, motoside
+from mlinfra.emulator.aws.identity import identities
 from mlinfra.emulator.aws.storage import split
+from mlinfra.emulator.aws.wire import motoside
 from mlinfra.environment import AwsEnvironment
 from mlinfra.errors import Problem, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mlinfra.emulator.aws.authorize import Place
     from mlinfra.emulator.aws.emulator import AwsEmulator
-    from mlinfra.emulator.aws.principals import Credentials
+    from mlinfra.emulator.aws.identity.authorize import Place
+    from mlinfra.emulator.aws.identity.principals import Credentials
 
 _CLIENTS = (
     "sagemaker",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mlinfra.emulator.aws import motoside
-from mlinfra.emulator.aws.authorize import bucket_arn, object_arn
+from mlinfra.emulator.aws.identity.authorize import bucket_arn, object_arn
+from mlinfra.emulator.aws.wire import motoside
 from mlinfra.emulator.calls import Call, Refusal
 
 if TYPE_CHECKING:

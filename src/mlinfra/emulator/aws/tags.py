@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.emulator.aws import refusals
 from mlinfra.emulator.aws.operations import Operation
 from mlinfra.emulator.aws.paging import page
+from mlinfra.emulator.aws.wire import refusals
 from mlinfra.emulator.table import Table
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mlinfra.emulator.aws import endpoint_records as records
-from mlinfra.emulator.aws import endpoint_waiting
+from mlinfra.emulator.aws.endpoints import records
+from mlinfra.emulator.aws.endpoints import waiting as endpoint_waiting
 from mlinfra.emulator.settings import Settings
 
 if TYPE_CHECKING:

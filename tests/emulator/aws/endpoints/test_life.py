@@ -9,7 +9,7 @@ import time
 import pytest
 from botocore.exceptions import ClientError, WaiterError
 
-from mlinfra.emulator.aws import endpoints
+from mlinfra.emulator.aws.endpoints import endpoints
 from mlinfra.emulator.policy import Statement
 from mlinfra.host import processes
 

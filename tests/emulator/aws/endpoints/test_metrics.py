@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 
-from mlinfra.emulator.aws import shapes
+from mlinfra.emulator.aws.wire import shapes
 
 WHOLE = {"MetricName": "load", "Namespace": "own"}
 

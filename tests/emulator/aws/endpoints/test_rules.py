@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlinfra.emulator.aws.capture import Capture, Exchange, Part
-from mlinfra.emulator.aws.cloudwatch_alarms import Rule, judge
-from mlinfra.emulator.aws.cloudwatch_expressions import NotUnderstood, evaluate
-from mlinfra.emulator.aws.endpoint_plans import instances, plan, plans, retained
-from mlinfra.emulator.aws.endpoint_routes import Route, Routes
-from mlinfra.emulator.aws.endpoint_split import Split
-from mlinfra.emulator.aws.endpoint_strategy import Unfit, strategy
+from mlinfra.emulator.aws.cloudwatch.alarms import Rule, judge
+from mlinfra.emulator.aws.cloudwatch.expressions import NotUnderstood, evaluate
+from mlinfra.emulator.aws.endpoints.capture import Capture, Exchange, Part
+from mlinfra.emulator.aws.endpoints.plans import instances, plan, plans, retained
+from mlinfra.emulator.aws.endpoints.routes import Route, Routes
+from mlinfra.emulator.aws.endpoints.split import Split
+from mlinfra.emulator.aws.endpoints.strategy import Unfit, strategy
 
 NOW = datetime(2026, 11, 21, 12, 34, 56, 789_000, tzinfo=UTC)
 

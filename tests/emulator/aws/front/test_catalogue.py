@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mlinfra.emulator.aws import AwsEmulator, catalogue, shapes
+from mlinfra.emulator.aws import AwsEmulator, catalogue
+from mlinfra.emulator.aws.wire import shapes
 
 # What training, models, packages, endpoints and inference take on SageMaker, with update, stop, delete, lists and tags.
 _NEEDED = {

@@ -8,7 +8,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from mlinfra.emulator.aws import AwsEmulator, motoside
+from mlinfra.emulator.aws import AwsEmulator
+from mlinfra.emulator.aws.wire import motoside
 from mlinfra.environment import LocalEnvironment, parse
 from mlinfra.errors import MlinfraError, NotFound, SpecError, UsageError
 

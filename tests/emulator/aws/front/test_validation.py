@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlinfra.emulator.aws import catalogue, regexes, shapes, validate
+from mlinfra.emulator.aws import catalogue
+from mlinfra.emulator.aws.wire import regexes, shapes, validate
 from mlinfra.emulator.calls import Refusal
 from mlinfra.errors import KitFault
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlinfra.emulator.aws.channels import Channel, Item, manifested, place, prefixed, shared
-from mlinfra.emulator.aws.training_faults import ClientError
+from mlinfra.emulator.aws.training.channels import Channel, Item, manifested, place, prefixed, shared
+from mlinfra.emulator.aws.training.faults import ClientError
 
 
 @pytest.mark.parametrize(

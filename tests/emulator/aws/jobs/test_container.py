@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlinfra.catalog.aws import framework_image
-from mlinfra.emulator.aws.training_container import network_can_be_cut
+from mlinfra.emulator.aws.training.container import network_can_be_cut
 from mlinfra.host import isolation
 
 pytestmark = pytest.mark.thorough

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from mlinfra.emulator.aws import training_states
+from mlinfra.emulator.aws.training import states as training_states
 from mlinfra.emulator.settings import Settings
 
 pytestmark = pytest.mark.thorough

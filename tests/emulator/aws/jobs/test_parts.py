@@ -9,13 +9,14 @@ from types import SimpleNamespace
 import botocore.session
 import pytest
 
-from mlinfra.emulator.aws import training_nodes, training_states
-from mlinfra.emulator.aws.channels import Channel
-from mlinfra.emulator.aws.joblogs import Definitions, LogPump
-from mlinfra.emulator.aws.training_faults import AlgorithmError
-from mlinfra.emulator.aws.training_job import TrainingJob
-from mlinfra.emulator.aws.training_pace import Halt, Pace
-from mlinfra.emulator.aws.training_states import History
+from mlinfra.emulator.aws.training import nodes as training_nodes
+from mlinfra.emulator.aws.training import states as training_states
+from mlinfra.emulator.aws.training.channels import Channel
+from mlinfra.emulator.aws.training.faults import AlgorithmError
+from mlinfra.emulator.aws.training.job import TrainingJob
+from mlinfra.emulator.aws.training.logs import Definitions, LogPump
+from mlinfra.emulator.aws.training.pace import Halt, Pace
+from mlinfra.emulator.aws.training.states import History
 from mlinfra.emulator.clock import Clock
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mlinfra.emulator.aws import motoside
+from mlinfra.emulator.aws.wire import motoside
 from mlinfra.emulator.settings import Settings
 
 pytestmark = pytest.mark.thorough

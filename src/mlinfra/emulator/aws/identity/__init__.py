@@ -1,0 +1,1 @@
+"""Who calls, and what IAM documents let them do."""

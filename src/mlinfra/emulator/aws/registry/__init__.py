@@ -1,0 +1,1 @@
+"""Container images, models, and model packages."""

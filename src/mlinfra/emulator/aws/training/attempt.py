@@ -1,0 +1,192 @@
+"""One attempt at a training job: data in, containers, lines and checkpoints while they run, results out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mlinfra.emulator.aws.training import logs as joblogs
+from mlinfra.emulator.aws.training import outputs as training_outputs
+from mlinfra.emulator.aws.training.channels import Channel, Item, manifested, prefixed, shared
+from mlinfra.emulator.aws.training.checkpoints import Checkpoints
+from mlinfra.emulator.aws.training.container import ML, Containers, network_can_be_cut
+from mlinfra.emulator.aws.training.faults import AlgorithmError, ClientError
+from mlinfra.emulator.aws.training.nodes import variables, write_config
+from mlinfra.emulator.aws.training.states import GRACE
+from mlinfra.emulator.aws.training.store import RoleStore
+from mlinfra.emulator.calls import Refusal
+from mlinfra.errors import CapabilityError
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from pathlib import Path
+
+    from mlinfra.emulator.aws.emulator import AwsEmulator
+    from mlinfra.emulator.aws.registry.images import Contents
+    from mlinfra.emulator.aws.training.container import Room
+    from mlinfra.emulator.aws.training.job import TrainingJob
+    from mlinfra.emulator.aws.training.logs import Measured
+    from mlinfra.emulator.aws.training.nodes import Node
+
+_CHECKPOINTS = "/opt/ml/checkpoints"  # where CheckpointConfig's LocalPath says nothing else
+_MANIFEST = "ManifestFile"
+_LONGEST = 1e8  # real s, the host's own limit
+_SPARE = 600.0  # virtual s beyond a job's own limit, after which nobody has stopped it who should have
+
+
+class Attempt:
+    """Uses a room of its own; `clear` gives it back."""
+
+    def __init__(self, emulator: AwsEmulator, job: TrainingJob, image: Contents, nodes: list[Node], room: Room) -> None:
+        self._emulator = emulator
+        self._job = job
+        self._image = image
+        self._nodes = nodes
+        self._archive_path = room.folder / "archive.tar.gz"
+        self._store = RoleStore(emulator.storage, job.role)
+        self._containers = Containers(emulator.host, room, nodes)
+        config = job.request.get("CheckpointConfig", {})
+        self._checkpoint_path = config.get("LocalPath", _CHECKPOINTS).rstrip("/") if config else ""
+        self._checkpoints = [
+            Checkpoints(self._store, config["S3Uri"], self._containers.inside(node, self._checkpoint_path))
+            for node in (nodes if config else ())
+        ]
+        self._streams: list[str] = []
+        self._pump: joblogs.LogPump | None = None
+        mode = job.request["AlgorithmSpecification"]["TrainingInputMode"]
+        self._channels = [Channel.of(each, mode) for each in job.request.get("InputDataConfig", ())]
+
+    def bring_data(self) -> None:
+        """Put documents, channels and checkpoints in their places. JobFault where something is not to be had."""
+        hyperparameters = self._job.request.get("HyperParameters", {})
+        for node in self._nodes:
+            config = self._containers.ml(node) / "input/config"
+            write_config(config, node, self._nodes, hyperparameters, self._channels)
+        for channel in self._channels:
+            self._bring(channel)
+        for checkpoints in self._checkpoints:
+            checkpoints.bring()
+
+    def start(self) -> None:
+        """Queue the containers. ClientError where this machine cannot run them."""
+        request = self._job.request
+        algorithm = request["AlgorithmSpecification"]
+        isolated = request["EnableNetworkIsolation"]
+        speed = self._emulator.clock.speed
+        outside = self._checkpoint_path and not self._checkpoint_path.startswith(f"{ML}/")
+        try:
+            self._containers.start(
+                [*algorithm.get("ContainerEntrypoint", ()), *algorithm.get("ContainerArguments", ())],
+                {
+                    **variables(self._job.name, self._job.arn, self._emulator.region),
+                    **({} if isolated else self._credentials()),
+                    **request.get("Environment", {}),
+                },
+                self._image.interpreter(),
+                longest=min(_LONGEST, (self._job.limits["MaxRuntimeInSeconds"] + _SPARE) / speed),
+                grace=GRACE / speed,
+                mounted=[self._checkpoint_path] if outside else [],
+                without_network=isolated and len(self._nodes) == 1 and network_can_be_cut(),
+            )
+        except CapabilityError as exc:
+            raise ClientError(f"The container cannot run on this emulator's machine: {exc.what}") from exc
+        began = self._emulator.clock.now()
+        self._streams = [joblogs.stream_name(self._job.name, node.host, began) for node in self._nodes]
+        self._pump = joblogs.LogPump(
+            self._containers.lines,
+            self._log,
+            self._measure,
+            joblogs.Definitions(algorithm.get("MetricDefinitions", ())),
+            self._shift,
+        )
+
+    def state(self) -> str:
+        """The containers' state: empty while they wait for a place on this machine, `running` or `ended`."""
+        return self._containers.state()
+
+    def carry(self, *, last: bool = False) -> None:
+        """Carry new lines to the logs and new checkpoints to S3."""
+        if self._pump:
+            self._pump.pump()
+        for checkpoints in self._checkpoints:
+            checkpoints.carry(last=last)
+
+    def stop(self) -> None:
+        """Send SIGTERM. Safe to repeat."""
+        self._containers.stop()
+
+    def kill(self) -> None:
+        """End every process now."""
+        self._containers.kill()
+
+    def check(self) -> None:
+        """Raise AlgorithmError where the containers ended badly."""
+        code = self._containers.exit_code()
+        if code:
+            words = training_outputs.failure(self._containers.everywhere("output/failure"))
+            raise AlgorithmError(words, code)
+
+    def upload(self, *, model: bool) -> None:
+        """Store what was left: the data for the output, and the model if it is wanted. Nothing left, nothing stored."""
+        data = training_outputs.gathered(self._containers.everywhere("output/data"))
+        left = training_outputs.gathered(self._containers.everywhere("model")) if model else {}
+        if self._job.model.endswith("/"):  # CompressionType NONE: model and data as files, says the developer guide
+            self._put_each(left, self._job.model)
+            self._put_each(data, f"{self._job.output}/data/")
+        else:
+            self._archive(left, self._job.model)
+            self._archive(data, f"{self._job.output}/output.tar.gz")
+
+    def clear(self) -> None:
+        """Leave neither processes nor files behind."""
+        self._containers.clear()
+
+    def _bring(self, channel: Channel) -> None:
+        items = self._items(channel)
+        groups = [node.group for node in self._nodes]
+        for node, hand in zip(self._nodes, shared(channel, items, groups), strict=True):
+            folder = self._containers.ml(node) / "input/data" / channel.name
+            if not channel.groups or node.group in channel.groups:
+                folder.mkdir(parents=True, exist_ok=True)
+            for item in hand:
+                self._store.fetch(item, folder)
+
+    def _items(self, channel: Channel) -> list[Item]:
+        if channel.kind == _MANIFEST:
+            return manifested(self._store.read(channel.uri))
+        return prefixed(channel.uri, self._store.listed(channel.uri))
+
+    def _put_each(self, files: dict[str, Path], prefix: str) -> None:
+        for name, path in files.items():
+            if path.is_file():
+                self._store.put(f"{prefix}{name}", path)
+
+    def _archive(self, files: dict[str, Path], uri: str) -> None:
+        if files:
+            training_outputs.pack(files, self._archive_path)
+            self._store.put(uri, self._archive_path)
+
+    def _credentials(self) -> dict[str, str]:
+        """Keys of the execution role, and where to use them; the service has a metadata address for the keys."""
+        keys = self._emulator.principals.credentials(self._job.role, "SageMaker")
+        return {
+            "AWS_ACCESS_KEY_ID": keys.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
+            "AWS_SESSION_TOKEN": keys.session_token,
+            "AWS_ENDPOINT_URL": self._emulator.url,
+        }
+
+    def _log(self, rank: int, events: joblogs.Events) -> None:
+        try:
+            self._emulator.logs.put(joblogs.GROUP, self._streams[rank], events, self._job.role)
+        except Refusal:  # a role that may not write logs trains without them
+            return
+
+    def _measure(self, measured: Measured) -> None:
+        with self._job.lock:
+            self._job.metrics[measured.name] = measured
+        dimensions = {"TrainingJobName": self._job.name}
+        self._emulator.cloudwatch.put(joblogs.NAMESPACE, measured.name, dimensions, measured.value, at=measured.at)
+
+    def _shift(self) -> timedelta:
+        return self._emulator.clock.now() - datetime.now(UTC)
