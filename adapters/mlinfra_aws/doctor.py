@@ -6,6 +6,7 @@ What the caller may not look at counts as not checked, never as well.
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.errors import Denied, MlinfraError, NotFound
@@ -47,12 +48,14 @@ def simulated(principal: str) -> str:
 def _rights(environment: Environment, principal: str, call: Call) -> Iterator[Document]:
     """Each right that the kit uses, asked of IAM's own simulator."""
     source = simulated(principal)
-    for statement in policy(environment)[CALLER]["Statement"]:
+    statements = policy(environment)[CALLER]["Statement"]
+    denials = [statement for statement in statements if statement["Effect"] == "Deny"]
+    for statement in statements:
         if statement["Effect"] == "Allow":
-            yield _right(statement, source, call)
+            yield _right(statement, denials, source, call)
 
 
-def _right(statement: Document, source: str, call: Call) -> Document:
+def _right(statement: Document, denials: list[Document], source: str, call: Call) -> Document:
     name = f"rights: {statement['Sid'].removeprefix(CALLER.title())}"
     resources = [each.replace("*", _STAND_IN) if each != "*" else each for each in statement["Resource"]]
     asked = {"PolicySourceArn": source, "ActionNames": statement["Action"], "ResourceArns": resources}
@@ -64,7 +67,7 @@ def _right(statement: Document, source: str, call: Call) -> Document:
         results = call("iam", "SimulatePrincipalPolicy", asked)["EvaluationResults"]
     except MlinfraError as exc:
         return {"name": name, "verdict": _UNSEEN, "detail": exc.what, "identity": source}
-    refused = sorted({each["EvalActionName"] for each in results if each["EvalDecision"] != "allowed"})
+    refused = sorted({each["EvalActionName"] for each in results if not _as_printed(each, denials)})
     if not refused:
         return {"name": name, "verdict": _WELL, "detail": f"{len(statement['Action'])} actions allowed"}
     return {
@@ -75,6 +78,15 @@ def _right(statement: Document, source: str, call: Call) -> Document:
         "permission": ", ".join(refused),
         "fix": "`mlinfra env permissions --policy` prints the policy to hand to an administrator",
     }
+
+
+def _as_printed(result: Document, denials: list[Document]) -> bool:
+    """Whether a right is there, or is one that the policy itself withholds."""
+    return result["EvalDecision"] == "allowed" or any(
+        result["EvalActionName"] in denial["Action"]
+        and any(fnmatchcase(result["EvalResourceName"], pattern) for pattern in denial["Resource"])
+        for denial in denials
+    )
 
 
 def _look(name: str, what: str, call: Call, question: tuple[str, str, Document]) -> Document:

@@ -73,6 +73,7 @@ _ACTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "metrics": ("cloudwatch:GetMetricData", "cloudwatch:DescribeAlarms"),
         "logs": ("logs:FilterLogEvents",),
         "objects": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"),
+        "decisions": ("s3:GetObject",),
         "buckets": ("s3:ListBucket",),
         "roles": ("iam:PassRole",),
         "keys": ("kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey", "kms:CreateGrant"),
@@ -242,7 +243,7 @@ _OTHERS = {
     "logs": _log_groups,
     "log streams": _log_groups,
     "objects": lambda environment: [
-        resource for name in environment.stores for resource in _objects(environment, name)
+        resource for name in environment.stores if name != "approvals" for resource in _objects(environment, name)
     ],
     "inputs": lambda environment: [
         *_objects(environment, "artefacts", ("code/", "inputs/", "wheels/")),

@@ -226,10 +226,7 @@ class _Loop:
         waiting = len(self._by_file)
         while waiting:
             if resting and clock() >= min(resting.begun, until):
-                if resting.begun < until:
-                    self._send(resting)
-                else:
-                    waiting -= 1
+                waiting -= not self._send_before(until, resting)
                 resting = None
             ready = self._poll.poll(0)
             outcome.looks += 1
@@ -246,11 +243,16 @@ class _Loop:
                 latencies[connection.is_aside].append(now - connection.begun)
                 if connection.is_aside and self.pause:
                     connection.begun, resting = now + self.pause, connection
-                elif now < until:
-                    self._send(connection)
                 else:
-                    waiting -= 1
+                    waiting -= not self._send_before(until, connection)
         outcome.requests = len(outcome.latencies)
+
+    def _send_before(self, until: float, connection: _Connection) -> bool:
+        """Whether there was time for one more."""
+        if time.perf_counter() >= until:
+            return False
+        self._send(connection)
+        return True
 
     def _watch(self, connection: _Connection) -> None:
         self._by_file[connection.sock.fileno()] = connection

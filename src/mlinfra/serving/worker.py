@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _TICK = 0.5  # seconds
 _CLOSE = 1.0  # seconds in which a loaded model has usually proved itself
 _LOADS = 10_000  # models that may wait to be loaded
-_SWITCH = 0.0005  # seconds until a busy lane lets the event loop have its turn
+_SWITCH = 0.0001  # seconds until a busy lane lets the event loop have its turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlinfra.emulator.aws.identity.authorize import Place
     from mlinfra.emulator.aws.identity.principals import Credentials
 
+_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 _CLIENTS = (
     "sagemaker",
     "sagemaker-runtime",
@@ -131,11 +132,21 @@ class Seeded:
         return str(key.arn)
 
     def _image(self, uri: str, python: str) -> None:
+        """Put an image of the account's own registry there, as a manifest without layers, for whoever looks."""
         self._emulator.registry.register(uri, python)
-        repository = uri.partition("/")[2].partition("@")[0].partition(":")[0]
+        name, _, digest = uri.partition("/")[2].partition("@")
+        repository, _, tag = name.partition(":")
         ecr = motoside.backend("ecr", self._emulator.account, self._emulator.region)
-        if self._emulator.account in uri and repository and repository not in ecr.repositories:
+        if self._emulator.account not in uri or not repository:
+            return
+        if repository not in ecr.repositories:
             ecr.create_repository(repository, self._emulator.account, None, None, "IMMUTABLE", [])
+        known = ecr.repositories[repository].images
+        if not any((digest or tag) in {each.image_digest, *each.image_tags} for each in known):
+            manifest = json.dumps(
+                {"schemaVersion": 2, "mediaType": _MANIFEST, "config": {"digest": digest}, "layers": []}
+            )
+            ecr.put_image(repository, manifest, tag or None, _MANIFEST, digest or None)
 
     def _filled(self, environment: AwsEnvironment) -> AwsEnvironment:
         native = dict(environment.native)
