@@ -62,16 +62,20 @@ format: setup ## let the formatter have its way
 docs: setup ## generate the reference pages and the adapters' schemas from the code
 	$(BIN)/python -m mlinfra.cli.reference > docs/cli.md
 	$(BIN)/python -c "from mlinfra.spec import reference_markdown; print(reference_markdown(), end='')" > docs/spec.md
+	$(BIN)/python -m mlinfra.emulator.fidelity tests/emulator/evidence.json > docs/fidelity.md
 	$(BIN)/python tools/schemas/local.py
+	$(BIN)/python tools/schemas/aws.py
 
 bench: setup ## measure what the documentation claims; each peer in an environment of its own
 	$(BIN)/python benchmarks/cli.py
 	$(BIN)/python benchmarks/packing.py
 	$(BIN)/python benchmarks/sealing.py
+	$(BIN)/python benchmarks/calls.py
+	$(BIN)/python benchmarks/serving.py
 
 lock: ## renew requirements.lock: versions and hashes, no addresses
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --no-emit-index-url --no-emit-find-links --extra serving --extra aws --extra emulator --group dev --upgrade \
+	  --no-emit-index-url --no-emit-find-links --extra serving --extra serving-grpc --extra aws --extra emulator --group dev --upgrade \
 	  pyproject.toml -o requirements.lock
 
 clean: ## remove what make brought up

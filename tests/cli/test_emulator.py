@@ -128,6 +128,7 @@ def test_an_emulator_that_is_gone_is_told_before_anything_is_tried(mlinfra, proj
 @pytest.mark.parametrize(
     ("table", "marked_"),
     [
+        (Table((), [("{",), ("}",)], "submit: s"), Table((), [("{",), ("}",)], "[emulated] submit: s")),
         (Table(("job",), [("a",), ("b",)]), Table(["job", "emulated"], [["a", True], ["b", True]])),
         (facts({"job": "a"}), Table((), [("job", "a"), ("emulated", True)])),
         (facts({"emulated": True}), facts({"emulated": True})),

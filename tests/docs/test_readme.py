@@ -9,10 +9,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mlinfra.spec import load_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -30,13 +34,20 @@ def test_the_spec_is_valid(tmp_path: Path):
     assert [each.spec.kind for each in loaded] == ["job", "endpoint"]
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Where the commands are typed; no emulator outlives them."""
+    yield tmp_path
+    for records in tmp_path.rglob("emulator.json"):
+        subprocess.run([BINARIES / "mlinfra", "emulator", "stop"], cwd=records.parents[3], check=False)
+
+
 @pytest.mark.thorough
-def test_the_commands_run(tmp_path: Path):
-    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns(".mlinfra", "__pycache__"))
-    (tmp_path / "examples" / "credit" / "mlinfra.toml").write_text("")
-    folder = tmp_path
+def test_the_commands_run(folder: Path):
+    shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns(".mlinfra", "__pycache__"))
+    (folder / "examples" / "credit" / "mlinfra.toml").write_text("")
     environment = {**os.environ, "PATH": f"{BINARIES}{os.pathsep}{os.environ['PATH']}"}
-    for line in blocks("console")[0].splitlines():
+    for line in "".join(blocks("console")).splitlines():
         words = shlex.split(line.removeprefix("$ "))
         if words[0] == "cd":
             folder /= words[1]

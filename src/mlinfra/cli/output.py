@@ -30,7 +30,9 @@ def facts(pairs: Mapping[str, Any], title: str = "") -> Table:
 
 
 def marked(table: Table) -> Table:
-    """The table with `emulated` on each of its lines, or among its facts."""
+    """The table with `emulated` on each of its lines, among its facts, or above its text."""
+    if table.rows and len(table.rows[0]) == 1 and not table.head:
+        return replace(table, title=f"[emulated] {table.title}".rstrip())
     if not table.head:
         told = any(row[0] == "emulated" for row in table.rows)
         return table if told or not table.rows else replace(table, rows=[*table.rows, ("emulated", True)])
