@@ -64,6 +64,19 @@ def test_a_later_sync_takes_the_place_of_the_earlier(mlinfra, project: Path, pul
     assert mlinfra("env", "show", "aws-dev", "-o", "json").document["document"]["stage"] == "staging"
 
 
+def test_images_that_were_pushed_since_stay(mlinfra, project: Path, pulumi, cloud_document):
+    base = {"uri": "registry/base@sha256:1"}
+    pulumi(output={**cloud_document, "images": {"base": base}}, history=[{"version": 7}])
+    mlinfra("env", "sync", "aws-dev")
+    kept = project / ".mlinfra" / "environments" / "aws-dev.json"
+    document = json.loads(kept.read_text())
+    pushed = {"uri": "registry/serving@sha256:2"}
+    kept.write_text(json.dumps({**document, "images": {"base": {"uri": "registry/old"}, "serving": pushed}}))
+    mlinfra("env", "sync", "aws-dev")
+    images = mlinfra("env", "show", "aws-dev", "-o", "json").document["document"]["images"]
+    assert images == {"base": base, "serving": pushed}
+
+
 def test_the_doctor_tells_a_stale_document(mlinfra, project: Path, pulumi, cloud_document):
     pulumi(output=cloud_document, history=[{"version": 7}])
     mlinfra("env", "sync", "aws-dev")

@@ -130,8 +130,9 @@ class Emulator(ABC):
         self.asked_to_stop.set()
         self.server.stop()
         self.closed()
-        end_all(self.host)
-        self.host.close()
+        if (self.folder / "host").exists():
+            end_all(self.host)
+            self.host.close()
 
     def __enter__(self) -> Self:
         return self.start()

@@ -39,6 +39,8 @@ class Kept:
 def sync(folders: Folders, stack: str, folder: Path | None = None) -> tuple[Environment, Kept]:
     """Read a stack's output and keep it, in place of what was kept under that name. `folder` holds `Pulumi.yaml`.
 
+    Images that were pushed since, and that the stack does not name, stay.
+
     Raises:
         CapabilityError: the program `pulumi` is not installed.
         EnvironmentNotFound: there is no such stack, or it has no output of that name yet.
@@ -58,6 +60,7 @@ def sync(folders: Folders, stack: str, folder: Path | None = None) -> tuple[Envi
             todo="let the stack export an environment of its own name",
         )
     kept = Kept(stack, folder.resolve(), last_update(stack, folder))
+    environment = _with_pushed_images(environment, folders)
     environments.keep(folders, environment, replace=True)
     _keep(folders, environment.name, kept)
     return environment, kept
@@ -86,6 +89,13 @@ def kept(folders: Folders, name: str) -> Kept | None:
 def forget(folders: Folders, name: str) -> None:
     """Forget where a document came from. Safe to repeat."""
     _path(folders, name).unlink(missing_ok=True)
+
+
+def _with_pushed_images(environment: Environment, folders: Folders) -> Environment:
+    if environment.name not in environments.names(folders):
+        return environment
+    before = environments.get(folders, environment.name)
+    return environment.model_copy(update={"images": {**before.images, **environment.images}})
 
 
 def _keep(folders: Folders, name: str, kept: Kept) -> None:

@@ -7,7 +7,6 @@ Tensors stay raw bytes on their way. Needs grpcio and protobuf, and runs only wh
 from __future__ import annotations
 
 import asyncio
-import importlib
 import struct
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -79,14 +78,18 @@ class Gateway:
     def __init__(self, app: App) -> None:
         self._app = app
         self._messages = message_classes()
-        self._grpc = importlib.import_module("grpc")
+        import grpc  # noqa: PLC0415  an extra that most servers go without
+
+        self._grpc = grpc
         self._server: Any = None
 
     async def start(self, host: str, port: int) -> int:
         """Listen; the port. Raises Unavailable where that cannot be had."""
         limit, most = self._app.settings.body_limit, self._app.settings.connections
         options = [("grpc.max_receive_message_length", limit), ("grpc.max_send_message_length", -1)]
-        self._server = importlib.import_module("grpc.aio").server(options=options, maximum_concurrent_rpcs=most)
+        from grpc import aio  # noqa: PLC0415  as above
+
+        self._server = aio.server(options=options, maximum_concurrent_rpcs=most)
         self._server.add_generic_rpc_handlers((self._grpc.method_handlers_generic_handler(SERVICE, self._methods()),))
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:

@@ -7,7 +7,6 @@ the runtime. The pool is our own, so that a model which brings another copy of t
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 PACKAGE = "inference"
@@ -100,10 +99,13 @@ _CHOICE = "parameter_choice"
 
 def message_classes() -> dict[str, Any]:
     """Message name -> class, of the messages that stand alone. Imports protobuf."""
-    described = importlib.import_module("google.protobuf.descriptor_pb2")
-    pools = importlib.import_module("google.protobuf.descriptor_pool")
-    factory = importlib.import_module("google.protobuf.message_factory")
-    file = described.FileDescriptorProto(name="open_inference_grpc.proto", package=PACKAGE, syntax="proto3")
+    from google.protobuf import (  # noqa: PLC0415  an extra that most servers go without
+        descriptor_pb2,
+        descriptor_pool,
+        message_factory,
+    )
+
+    file = descriptor_pb2.FileDescriptorProto(name="open_inference_grpc.proto", package=PACKAGE, syntax="proto3")
     made: dict[str, Any] = {}
     for name in MESSAGES:
         outer, _, inner = name.rpartition(".")
@@ -111,10 +113,10 @@ def message_classes() -> dict[str, Any]:
     for name, fields in MESSAGES.items():
         for field, (number, kind) in fields.items():
             _add_field(made[name], name, field, number, kind)
-    pool = pools.DescriptorPool()
+    pool = descriptor_pool.DescriptorPool()
     pool.Add(file) if hasattr(pool, "Add") else pool.AddSerializedFile(file.SerializeToString())
     alone = [name for name in MESSAGES if "." not in name]
-    return {name: factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}")) for name in alone}
+    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}")) for name in alone}
 
 
 def _add_field(message: Any, owner: str, name: str, number: int, kind: str) -> None:
