@@ -121,9 +121,7 @@ def test_a_dead_process_holds_no_claim_longer_than_lists_lag(
 ):
     held, _ = claims.claim(session, "p", "make", lambda: None)
     assert held is not None
-    monkeypatch.setattr(
-        "mlinfra.engine.claims._left_by_a_dead_process", lambda document: document["pid"] == os.getpid()
-    )
+    monkeypatch.setattr("mlinfra.engine.claims.died_here", lambda _host, pid: pid == os.getpid())
     before = rig.clock.monotonic()
     effect(session, "p", CREATE)
     assert claims.VISIBILITY - claims.PAUSE <= rig.clock.monotonic() - before < claims.VISIBILITY + 2 * claims.PAUSE

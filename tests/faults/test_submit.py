@@ -116,7 +116,7 @@ def test_recovering_settles_what_a_dead_process_left_open(rig: Rig, monkeypatch:
     with pytest.raises(Killed):
         submit_hello(rig)
     monkeypatch.setattr("mlinfra.engine.journal.os.getpid", lambda: -1)
-    monkeypatch.setattr("mlinfra.engine.journal._alive", lambda _: False)
+    monkeypatch.setattr("mlinfra.engine.journal.is_alive", lambda _: False)
 
     recovered = recover(rig.session)
 

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mlinfra.engine import records
+from mlinfra.engine.liveness import died_here
 from mlinfra.errors import Conflict, Unavailable
 
 if TYPE_CHECKING:
@@ -93,16 +94,4 @@ def _free(session: Session, held: Record) -> bool:
     if not held.document["token"]:
         return True
     left = (datetime.fromisoformat(held.document["expires"]) - session.clock.now()).total_seconds()
-    return left <= 0 or (left <= LIFETIME - VISIBILITY and _left_by_a_dead_process(held.document))
-
-
-def _left_by_a_dead_process(document: Document) -> bool:
-    if document["host"] != socket.gethostname():
-        return False
-    try:
-        os.kill(int(document["pid"]), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+    return left <= 0 or (left <= LIFETIME - VISIBILITY and died_here(held.document["host"], held.document["pid"]))

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mlinfra.contract.requests import Document, Request
+from mlinfra.engine.liveness import is_alive
 from mlinfra.errors import CapacityUnavailable
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class OpenEffect:
     @property
     def abandoned(self) -> bool:
         """Whether the process that intended it is gone."""
-        return self.owner != os.getpid() and not _alive(self.owner)
+        return self.owner != os.getpid() and not is_alive(self.owner)
 
 
 @dataclass(frozen=True)
@@ -177,16 +178,6 @@ class Journal:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat()
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _no_room(path: Path) -> CapacityUnavailable:

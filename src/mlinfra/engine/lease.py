@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mlinfra.engine import records
+from mlinfra.engine.liveness import died_here
 from mlinfra.errors import Conflict
 
 if TYPE_CHECKING:
@@ -91,15 +92,8 @@ class Lease:
         return expired or self._left_by_a_dead_process_of_ours(held.document)
 
     def _left_by_a_dead_process_of_ours(self, document: Document) -> bool:
-        if document.get("host") != socket.gethostname() or document.get("who") != self._session.caller.principal:
-            return False
-        try:
-            os.kill(int(document["pid"]), 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
-        return False
+        ours = document.get("who") == self._session.caller.principal
+        return ours and died_here(str(document.get("host")), int(document["pid"]))
 
     def _taken(self, held: Record) -> Conflict:
         age = (self._session.clock.now() - datetime.fromisoformat(held.document["taken"])).total_seconds()
