@@ -10,7 +10,8 @@ import pytest
 
 from mlinfra.contract.requests import Lookup, Request
 from mlinfra.engine import claims
-from mlinfra.engine.effects import TRIES, effect
+from mlinfra.engine.effects import effect
+from mlinfra.engine.pauses import TRIES
 from mlinfra.errors import Denied, Throttled, Unavailable
 
 if TYPE_CHECKING:

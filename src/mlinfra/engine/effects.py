@@ -7,11 +7,11 @@ long as the platform's lists may lag.
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING
 
 from mlinfra.contract.requests import found
 from mlinfra.engine import claims
+from mlinfra.engine.pauses import TRIES, pause_before_next
 from mlinfra.errors import Conflict, MlinfraError, NotFound, TemporaryError, Throttled
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from mlinfra.contract.requests import Document, Request
     from mlinfra.engine.session import Session
 
-TRIES = 8
-FIRST_PAUSE = 0.5  # seconds; doubled each time, with jitter
-LONGEST_PAUSE = 30.0
 LOOKUP_PAUSE = 2.0
 
 
@@ -112,13 +109,6 @@ def settle(session: Session, request: Request) -> Document | None:
     while (existing := look_up(session, request)) is None and session.clock.monotonic() < ends:
         session.clock.sleep(LOOKUP_PAUSE)
     return existing
-
-
-def pause_before_next(exc: TemporaryError, attempt: int) -> float:
-    """Seconds to wait after a failed attempt, counted from 1: what the platform asks for, else longer each time."""
-    if exc.retry_after is not None:
-        return exc.retry_after
-    return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (attempt - 1)) * (0.5 + random.random() / 2)  # noqa: S311  jitter
 
 
 def _send_until_answered(session: Session, procedure: str, request: Request) -> Document:

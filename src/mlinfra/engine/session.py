@@ -64,7 +64,7 @@ class Session:
         Raises:
             NotFound: the environment names no such store.
         """
-        return PatientStore(self.client.store(name), self)
+        return PatientStore(self.client.store(name), self.clock, self.say)
 
     def verify_account(self) -> None:
         """Make sure that effects would land where the environment says.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from mlinfra.engine.effects import TRIES, pause_before_next
+from mlinfra.engine.pauses import TRIES, pause_before_next
 from mlinfra.errors import Conflict, TemporaryError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlinfra.contract.store import ObjectInfo, Store
-    from mlinfra.engine.session import Session
+    from mlinfra.engine.clock import Clock
 
 Result = TypeVar("Result")
 
@@ -24,9 +24,10 @@ Result = TypeVar("Result")
 class PatientStore:
     """A store whose calls raise `TemporaryError` only when all tries have failed."""
 
-    def __init__(self, store: Store, session: Session) -> None:
+    def __init__(self, store: Store, clock: Clock, say: Callable[[str], None]) -> None:
         self._store = store
-        self._session = session
+        self._clock = clock
+        self._say = say
 
     def uri(self, key: str) -> str:
         """The address of an object or prefix."""
@@ -108,6 +109,6 @@ class PatientStore:
                 return call()
             except TemporaryError as exc:
                 pause = pause_before_next(exc, attempt)
-                self._session.say(f"{exc.what}; again in {pause:.1f} s")
-                self._session.clock.sleep(pause)
+                self._say(f"{exc.what}; again in {pause:.1f} s")
+                self._clock.sleep(pause)
         return call()

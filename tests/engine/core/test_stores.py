@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from mlinfra.contract.store import ObjectInfo
-from mlinfra.engine.effects import TRIES
+from mlinfra.engine.pauses import TRIES
 from mlinfra.engine.stores import PatientStore
 from mlinfra.errors import Conflict, Unavailable
 
@@ -63,8 +63,8 @@ class Shaky:
 
 
 def patient(store: Shaky) -> PatientStore:
-    session = SimpleNamespace(say=lambda _: None, clock=SimpleNamespace(sleep=lambda _: None))
-    return PatientStore(cast("Any", store), cast("Any", session))
+    clock = SimpleNamespace(sleep=lambda _: None)
+    return PatientStore(cast("Any", store), cast("Any", clock), lambda _: None)
 
 
 def test_what_fails_for_the_time_being_is_done_again():
