@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from threading import Timer
 from typing import TYPE_CHECKING, Literal
@@ -172,8 +173,11 @@ class TestWhatSageMakerAloneDoes(OnTheEmulator, Suite):
         champion(session, tmp_path, 2.0)
         deploy(session, endpoint())
         (name,) = find(session, "slopes").traffic
-        assert any("listening" in line.text for line in logs(session, "slopes", deployment=name))
-        assert any("listening" in line.text for line in logs(session, "slopes"))
+        deadline = time.monotonic() + 20  # lines come a little later than what they tell of
+        for deployment in (name, None):
+            while not any("listening" in line.text for line in logs(session, "slopes", deployment=deployment)):
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
         delete(session, "slopes")
 
     @pytest.mark.slow
