@@ -141,12 +141,7 @@ def _left_undone(session: Session, wanted: Reference) -> Document | None:
 
 def _undone(session: Session, model: str) -> list[Document]:
     keys = records.names(session, f"kit/deletions/{model}/")
-    return [note for note in (_note(session, key) for key in keys) if note is not None]
-
-
-def _note(session: Session, key: str) -> Document | None:
-    record = records.read(session, key)
-    return record.document if record else None
+    return [record.document for key in keys if (record := records.read(session, key))]
 
 
 def _key(model: str, version: str) -> str:

@@ -87,7 +87,7 @@ class Work:
             if shares(observed) == shares(book.current) or age >= LAG:
                 return observed
             clock.sleep(LOOK)
-            self._renew()
+            self.held.renew()
 
     def existing(self) -> EndpointObservation:
         """The endpoint, which must be there and alive.
@@ -116,7 +116,7 @@ class Work:
 
     def shape(self, desired: EndpointDesired) -> EndpointObservation | None:
         """Bring the endpoint to that shape."""
-        return shape(self.session, desired, between=self._renew)
+        return shape(self.session, desired, between=self.held.renew)
 
     def carry(self, rollout: Rollout) -> Rollout:
         """Carry a rollout, new or standing, to its end."""
@@ -134,9 +134,6 @@ class Work:
         """
         if self.under_way:
             raise standing(self.name, self.under_way)
-
-    def _renew(self) -> None:
-        self.held.renew()
 
 
 @contextmanager
