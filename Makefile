@@ -75,7 +75,8 @@ bench: setup ## measure what the documentation claims; each peer in an environme
 
 lock: ## renew requirements.lock: versions and hashes, no addresses
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --no-emit-index-url --no-emit-find-links --extra serving --extra serving-grpc --extra aws --extra emulator --group dev --upgrade \
+	  --no-emit-index-url --no-emit-find-links --extra serving --extra serving-grpc --extra aws --extra gcp --extra emulator \
+	  --extra infra-aws --extra infra-azure --extra infra-gcp --group dev --upgrade \
 	  pyproject.toml -o requirements.lock
 
 clean: ## remove what make brought up

@@ -71,15 +71,20 @@ RULES = {
         {"catalog", "contract", "emulator", "environment", "errors", "host", "spec"},
         frozenset({"botocore", "moto", "pydantic", "werkzeug"}),
     ),
+    "emulator.gcp": Room(
+        {"catalog", "contract", "emulator", "environment", "errors", "host", "spec"},
+        frozenset({"cryptography", "google", "grpc", "proto", "pydantic", "werkzeug"}),
+    ),
     "objectstore": Room({"contract", "errors", "objectstore", "package.atomic"}, frozenset({"obstore"})),
     "adapter": Room({"catalog", "contract", "environment", "errors", "spec"}, frozenset({"pydantic"})),
     "mlinfra_local client": Room({"contract", "environment", "errors", "host"}),
     "mlinfra_aws client": Room(
         {"contract", "environment", "errors", "objectstore"}, frozenset({"boto3", "botocore"}), frozenset({"sagemaker"})
     ),
+    "mlinfra_gcp client": Room({"contract", "environment", "errors", "objectstore"}, frozenset({"google", "grpc"})),
 }
 # The only doors to the vendors' software.
-DOORS = {"emulator.aws", "objectstore", "mlinfra_aws client"}
+DOORS = {"emulator.aws", "emulator.gcp", "objectstore", "mlinfra_aws client", "mlinfra_gcp client"}
 
 
 @dataclass(frozen=True)
