@@ -8,6 +8,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
+from mlinfra.catalog.aws.addresses import domain
 from mlinfra.catalog.machines import Fit, Machine, exact, fit
 from mlinfra.errors import CapabilityError
 
@@ -22,7 +23,6 @@ FAMILIES = (
     *("m5", "c5", "r5", "m6i", "c6i", "r6i", "m7i", "c7i", "r7i"),
     *("g4dn", "g5", "g6", "g6e", "p3dn", "p4d", "p4de", "p5", "p5e", "p5en", "p6-b200", "trn1", "inf2"),
 )
-_DOMAINS = {"cn-": "amazonaws.com.cn", "eusc-": "amazonaws.eu"}
 
 
 def choose(hardware: Hardware, use: Use, name: str | None = None) -> Fit:
@@ -70,9 +70,8 @@ def framework_image(python: str, region: str, *, gpu: bool) -> str:
             allowed=", ".join(known["images"] if image is None else known["registries"]),
             todo="name an image under `images.base` of the environment, or `image` in the job",
         )
-    domain = next((domain for start, domain in _DOMAINS.items() if region.startswith(start)), "amazonaws.com")
     tag = image["tag"].format(processor="gpu" if gpu else "cpu")
-    return f"{account}.dkr.ecr.{region}.{domain}/{image['repository']}:{tag}"
+    return f"{account}.dkr.ecr.{region}.{domain(region)}/{image['repository']}:{tag}"
 
 
 @cache

@@ -1,0 +1,177 @@
+"""Google Cloud: names and ids as the provider gives them.
+
+Source: the provider's documentation of each resource's attributes and of its import ids.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mlinfra.emulator.providers.rules.forms import Form, Package, Resource, digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NUMBER = "111122223333"
+_IN_PLACE = "projects/{project}/locations/{location}"
+_OF_PROJECT = "projects/{project}"
+
+
+def _member(*on: str) -> Form:
+    """A binding of one role to one member, on something."""
+    where = "/".join(f"{{{each}}}" for each in on)
+    return Form("", where + "/{role}/{member}", {"etag": "{digits}"}, frozenset({*on, "role", "member"}))
+
+
+def _compute(collection: str, *replaced_by: str, place: str = "global") -> Form:
+    path = f"{_OF_PROJECT}/{place}/{collection}/{{name}}"
+    link = "https://www.googleapis.com/compute/v1/{id}"
+    return Form("name", path, {"selfLink": link}, frozenset({"name", *replaced_by}))
+
+
+_ACCOUNT = "{accountId}@{project}.iam.gserviceaccount.com"
+
+FORMS: dict[str, Form] = {
+    "gcp:storage/bucket:Bucket": Form(
+        "name",
+        "{name}",
+        {"url": "gs://{name}", "selfLink": "https://www.googleapis.com/storage/v1/b/{name}"},
+        frozenset({"name", "location"}),
+    ),
+    "gcp:storage/bucketIAMMember:BucketIAMMember": _member("bucket"),
+    "gcp:kms/keyRing:KeyRing": Form("name", _IN_PLACE + "/keyRings/{name}", {}, frozenset({"name", "location"})),
+    "gcp:kms/cryptoKey:CryptoKey": Form(
+        "name", "{keyRing}/cryptoKeys/{name}", {}, frozenset({"name", "keyRing", "purpose"})
+    ),
+    "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember": _member("cryptoKeyId"),
+    "gcp:serviceaccount/account:Account": Form(
+        "",
+        f"{_OF_PROJECT}/serviceAccounts/{_ACCOUNT}",
+        {"email": _ACCOUNT, "member": f"serviceAccount:{_ACCOUNT}", "name": "{id}", "uniqueId": "{number_of_it}"},
+        frozenset({"accountId"}),
+    ),
+    "gcp:serviceaccount/iAMMember:IAMMember": _member("serviceAccountId"),
+    "gcp:projects/iAMMember:IAMMember": _member("project"),
+    "gcp:projects/iAMCustomRole:IAMCustomRole": Form(
+        "", f"{_OF_PROJECT}/roles/{{roleId}}", {"name": "{id}"}, frozenset({"roleId"})
+    ),
+    "gcp:projects/service:Service": Form("", "{project}/{service}", {}, frozenset({"service"})),
+    "gcp:artifactregistry/repository:Repository": Form(
+        "",
+        _IN_PLACE + "/repositories/{repositoryId}",
+        {"name": "{repositoryId}", "registryUri": "{location}-docker.pkg.dev/{project}/{repositoryId}"},
+        frozenset({"repositoryId", "format", "mode", "kmsKeyName"}),
+    ),
+    "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember": _member("repository"),
+    "gcp:vertex/aiEndpoint:AiEndpoint": Form(
+        "name",
+        _IN_PLACE + "/endpoints/{name}",
+        {"dedicatedEndpointDns": "{name}.{location}-{number}.prediction.vertexai.goog"},
+        frozenset({"name", "network", "encryptionSpec", "dedicatedEndpointEnabled", "privateServiceConnectConfig"}),
+    ),
+    "gcp:secretmanager/secret:Secret": Form(
+        "",
+        f"{_OF_PROJECT}/secrets/{{secretId}}",
+        {"name": "projects/{number}/secrets/{secretId}"},
+        frozenset({"secretId", "replication"}),
+    ),
+    "gcp:secretmanager/secretIamMember:SecretIamMember": _member("secretId"),
+    "gcp:compute/network:Network": _compute("networks", "autoCreateSubnetworks"),
+    "gcp:compute/subnetwork:Subnetwork": _compute(
+        "subnetworks", "network", "ipCidrRange", "region", place="regions/{region}"
+    ),
+    "gcp:compute/router:Router": _compute("routers", "network", "region", place="regions/{region}"),
+    "gcp:compute/firewall:Firewall": _compute("firewalls", "network"),
+    "gcp:compute/globalAddress:GlobalAddress": _compute("addresses", "network", "purpose", "prefixLength"),
+    "gcp:billing/budget:Budget": Form(
+        "", "billingAccounts/{billingAccount}/budgets/{uuid}", {"name": "{id}"}, frozenset({"billingAccount"})
+    ),
+    "gcp:logging/projectSink:ProjectSink": Form(
+        "name",
+        f"{_OF_PROJECT}/sinks/{{name}}",
+        {"writerIdentity": "serviceAccount:service-{number}@gcp-sa-logging.iam.gserviceaccount.com"},
+        frozenset({"name"}),
+    ),
+    "gcp:monitoring/alertPolicy:AlertPolicy": Form("", f"{_OF_PROJECT}/alertPolicies/{{digits}}", {"name": "{id}"}),
+    "gcp:monitoring/notificationChannel:NotificationChannel": Form(
+        "", f"{_OF_PROJECT}/notificationChannels/{{digits}}", {"name": "{id}"}, frozenset({"type"})
+    ),
+    "gcp:monitoring/dashboard:Dashboard": Form("", f"{_OF_PROJECT}/dashboards/{{uuid}}"),
+    "gcp:iam/workloadIdentityPool:WorkloadIdentityPool": Form(
+        "",
+        f"{_OF_PROJECT}/locations/global/workloadIdentityPools/{{workloadIdentityPoolId}}",
+        {"name": "projects/{number}/locations/global/workloadIdentityPools/{workloadIdentityPoolId}"},
+        frozenset({"workloadIdentityPoolId"}),
+    ),
+}
+
+
+def _default(_token: str) -> Form:
+    """A named resource of a location."""
+    return Form("name", _IN_PLACE + "/{kind}/{name}", {}, frozenset({"name", "location", "region"}))
+
+
+def _facts(resource: Resource) -> Mapping[str, Any]:
+    config, inputs = resource.config, resource.inputs
+    region = inputs.get("region") or config.get("region", "")
+    kind = resource.token.rpartition(":")[2]
+    return {
+        "project": config.get("project", ""),
+        "region": region,
+        "location": inputs.get("location") or region or "global",
+        "kind": kind[0].lower() + kind[1:] + "s",
+        "number": _NUMBER,
+        "number_of_it": str(int(digest(resource.token, resource.logical)[:16], 16)),
+    }
+
+
+def _client(_: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "project": config.get("project"),
+        "region": config.get("region"),
+        "zone": config.get("zone"),
+        "accessToken": "",
+        "defaultLabels": {},
+        "id": "client",
+    }
+
+
+def _project(asked: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    project = asked.get("projectId") or config.get("project", "")
+    return {
+        "projectId": project,
+        "name": project,
+        "number": _NUMBER,
+        "id": f"projects/{project}",
+        "orgId": "",
+        "folderId": "",
+        "billingAccount": "",
+        "autoCreateNetwork": False,
+        "skipDelete": False,
+        "deletionPolicy": "PREVENT",
+        "labels": {},
+        "effectiveLabels": {},
+        "pulumiLabels": {},
+        "tags": {},
+    }
+
+
+def _told_back(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    if "labels" not in inputs:
+        return dict(inputs)
+    return {**inputs, "effectiveLabels": inputs["labels"], "pulumiLabels": inputs["labels"]}
+
+
+PACKAGE = Package(
+    name="gcp",
+    forms=FORMS,
+    default=_default,
+    facts=_facts,
+    functions={
+        "gcp:organizations/getClientConfig:getClientConfig": _client,
+        "gcp:organizations/getProject:getProject": _project,
+    },
+    required=("project",),
+    replaced_by=frozenset({"project"}),
+    told_back=_told_back,
+)
