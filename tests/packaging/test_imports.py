@@ -51,7 +51,7 @@ RULES = {
     "engine": Room(CORE | {"engine"}, frozenset({"pydantic"})),
     "runner": Room({"runner"}),
     "serving": Room(
-        {"errors", "modelkit", "runner.fetch", "serving"},
+        {"errors", "modelkit", "runner.fetch", "runner.problem", "runner.web", "serving"},
         frozenset({"httptools", "numpy", "orjson", "simdjson", "uvloop"}),
         frozenset(MODEL_LIBRARIES | {"google.protobuf", "grpc"}),
     ),

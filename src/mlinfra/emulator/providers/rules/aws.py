@@ -70,7 +70,7 @@ FORMS: dict[str, Form] = {
     "aws:iam/role:Role": Form(
         "name",
         "{name}",
-        {"arn": _arn("iam", "role{path}{name}", regional=False), "uniqueId": "AROA{digits}", "createDate": ""},
+        {"arn": _arn("iam", "role{path}{name}", regional=False), "uniqueId": "AROA{digits}"},
         frozenset({"name", "path", "namePrefix"}),
     ),
     "aws:iam/policy:Policy": Form(
@@ -182,7 +182,7 @@ FORMS: dict[str, Form] = {
         frozenset({"name", "vpcId", "description", "namePrefix"}),
     ),
     "aws:ec2/routeTable:RouteTable": _numbered("rtb", "route-table", "vpcId"),
-    "aws:ec2/routeTableAssociation:RouteTableAssociation": _numbered("rtbassoc", "association", "subnetId"),
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": Form("", "rtbassoc-{digits}", {}, frozenset({"subnetId"})),
     "aws:ec2/vpcEndpoint:VpcEndpoint": _numbered("vpce", "vpc-endpoint", "vpcId", "serviceName", "vpcEndpointType"),
     "aws:ec2/flowLog:FlowLog": _numbered("fl", "vpc-flow-log", "vpcId", "logDestination", "iamRoleArn", "trafficType"),
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _numbered(

@@ -1,0 +1,12 @@
+"""Every kind of resource that the emulated account knows, by its type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlinfra.emulator.aws.provisioning import iam, kms, s3, sagemaker, stores
+
+if TYPE_CHECKING:
+    from mlinfra.emulator.aws.provisioning.kind import Kind
+
+KINDS: dict[str, Kind] = {**s3.KINDS, **kms.KINDS, **iam.KINDS, **stores.KINDS, **sagemaker.KINDS}

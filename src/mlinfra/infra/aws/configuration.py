@@ -1,0 +1,185 @@
+"""The configuration of an AWS stack."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from mlinfra.errors import Problem
+from mlinfra.infra.configuration import CloudConfiguration, Part, Rule
+from mlinfra.spec.names import Name  # noqa: TC001  pydantic reads the annotation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+STORES = ("artefacts", "data", "captures", "approvals")
+ROLES = ("trainer", "server", "deployer", "approver")
+_SMALLEST, _LARGEST = 24, 16  # prefix lengths between which three subnets fit and a VPC may have
+
+Arn = Annotated[str, Field(pattern=r"^arn:aws[\w-]*:[\w-]+:[\w-]*:(\d{12})?:.+$")]
+RoleArn = Annotated[str, Field(pattern=r"^arn:aws[\w-]*:iam::\d{12}:role/.+$")]
+
+
+def _range(text: str) -> str:
+    try:
+        network = IPv4Network(text)
+    except ValueError as exc:
+        raise PydanticCustomError("cidr", "not a range of addresses", {"allowed": "10.80.0.0/16"}) from exc
+    if not _LARGEST <= network.prefixlen <= _SMALLEST:
+        raise PydanticCustomError("cidr", "a range that no VPC can have", {"allowed": f"/{_LARGEST} to /{_SMALLEST}"})
+    return text
+
+
+class Network(Part):
+    """The network that the stack makes where the stage is private."""
+
+    cidr: Annotated[str, AfterValidator(_range)] = Field(
+        "10.80.0.0/16", description="The VPC's range of addresses, /16 to /24"
+    )
+
+
+class AdoptedNetwork(Part):
+    """A network that exists: jobs and endpoints run in it, and the stack changes nothing of it."""
+
+    vpc: str = Field(pattern=r"^vpc-[0-9a-f]+$", description="The VPC: vpc-…")
+    subnets: Annotated[tuple[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]+$")], ...], Field(min_length=1)] = Field(
+        description="Private subnets: subnet-…"
+    )
+    security_groups: Annotated[tuple[Annotated[str, Field(pattern=r"^sg-[0-9a-f]+$")], ...], Field(min_length=1)] = (
+        Field(description="Security groups: sg-…")
+    )
+
+
+class Adopted(Part):
+    """What exists already and is used as it is: never changed, never destroyed."""
+
+    buckets: dict[Literal["artefacts", "data", "captures", "approvals", "access-logs"], str] = Field(
+        default_factory=dict, description="Buckets by use: artefacts, data, captures, approvals, access-logs"
+    )
+    key: Arn | None = Field(None, description="KMS key by ARN")
+    network: AdoptedNetwork | None = Field(None, description="Network: vpc, subnets, security_groups")
+    roles: dict[Literal["trainer", "server", "deployer", "approver", "ci"], RoleArn] = Field(
+        default_factory=dict, description="Roles by identity: trainer, server, deployer, approver, ci"
+    )
+    identity_providers: dict[Literal["github", "gitlab", "azure-devops"], Arn] = Field(
+        default_factory=dict, description="OpenID Connect providers by CI system; an account has one an issuer"
+    )
+    topic: Arn | None = Field(None, description="SNS topic that alarms and budgets tell")
+
+
+class EndpointScale(Part):
+    """How many instances an endpoint has."""
+
+    min: int = Field(1, ge=1, description="Least instances")
+    max: int = Field(1, ge=1, description="Most instances; more than `min` scales by requests")
+    requests_per_minute: int = Field(600, ge=1, description="Requests a minute that one instance shall get")
+
+
+class Endpoint(Part):
+    """An endpoint that the stack owns whole; `mlinfra endpoint deploy` refuses it."""
+
+    image: str = Field(description="Serving image in ECR, by digest")
+    model: Annotated[str, Field(pattern=r"^s3://[a-z0-9.-]+/.+$")] = Field(
+        description="The model's files: s3://bucket/prefix/ or a .tar.gz"
+    )
+    machine: Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")] = Field(
+        "ml.m5.large", description="Machine type"
+    )
+    scale: EndpointScale = Field(default_factory=EndpointScale, description="Instances: min, max, requests_per_minute")
+    env: dict[str, str] = Field(default_factory=dict, description="Variables of the container")
+
+
+class AwsConfiguration(CloudConfiguration):
+    """An environment in an account and region of AWS."""
+
+    platform: Literal["aws"] = Field("aws", description="Where the environment is")
+    region: Annotated[str, Field(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d$")] = Field(description="AWS region: eu-west-1")
+    account: Annotated[str, Field(pattern=r"^\d{12}$")] = Field(description="Twelve-digit account id")
+    permission_boundary: Arn | None = Field(None, description="Policy ARN set on every role that the stack makes")
+    role_path: Annotated[str, Field(pattern=r"^/([\w+=,.@-]+/)*$")] = Field(
+        "/", description="Path of the roles that the stack makes: /mlinfra/"
+    )
+    key_administrators: tuple[Arn, ...] = Field((), description="Who may manage the key beside the account itself")
+    warm_pool_seconds: int = Field(0, ge=0, le=21600, description="How long instances are kept after a job")
+    quotas: dict[Annotated[str, Field(pattern=r"^L-[0-9A-F]{8}$")], float] = Field(
+        default_factory=dict, description="Service quotas of SageMaker to ask for: {L-XXXXXXXX: 4}"
+    )
+    models: tuple[Name, ...] = Field((), description="Models whose package groups the stack makes")
+    secrets: tuple[Name, ...] = Field((), description="Secrets that jobs may read; the stack makes them empty")
+    endpoints: dict[Name, Endpoint] = Field(default_factory=dict, description="Endpoints that the stack owns whole")
+    network: Network = Field(default_factory=Network, description="The network that the stack makes: cidr")
+    isolated: bool = Field(default=False, description="Containers reach no network at all, not even their stores")
+    adopt: Adopted = Field(default_factory=Adopted, description="What exists already and is used")
+
+    RULES: ClassVar[tuple[Rule, ...]]
+
+    @property
+    def native_id(self) -> str:
+        """What sets this environment apart from every other: the environment's own id."""
+        return f"aws:{self.account}:{self.region}:{self.name}"
+
+
+def _own_account(configuration: AwsConfiguration) -> Iterable[Problem]:
+    """Keys and topics may be another account's; roles that jobs run as may not."""
+    for identity, arn in configuration.adopt.roles.items():
+        if f"::{configuration.account}:" not in arn:
+            yield Problem(
+                "a role of another account",
+                f"adopt.roles.{identity}",
+                given=arn,
+                allowed=f"a role of account {configuration.account}",
+            )
+
+
+def _own_region(configuration: AwsConfiguration) -> Iterable[Problem]:
+    for name, arn in (("key", configuration.adopt.key), ("topic", configuration.adopt.topic)):
+        if arn and f":{configuration.region}:" not in arn:
+            yield Problem(
+                "lies in another region", f"adopt.{name}", given=arn, allowed=f"one in {configuration.region}"
+            )
+
+
+def _one_network(configuration: AwsConfiguration) -> Iterable[Problem]:
+    if configuration.adopt.network and configuration.network != Network():
+        yield Problem(
+            "a network is made or adopted, not both",
+            "network.cidr",
+            given=configuration.network.cidr,
+            allowed="one of mlinfra:network and mlinfra:adopt.network",
+        )
+
+
+def _needed_providers(configuration: AwsConfiguration) -> Iterable[Problem]:
+    """Azure DevOps has an issuer for every organisation, so that there is no public one to fall back on."""
+    for place, trust in enumerate(configuration.trusts):
+        adopted = trust.system in configuration.adopt.identity_providers
+        if trust.system == "azure-devops" and not trust.issuer and not adopted:
+            yield Problem(
+                "an organisation of Azure DevOps has an issuer of its own",
+                f"trusts.{place}.issuer",
+                allowed="https://vstoken.dev.azure.com/<organisation id>",
+            )
+
+
+def _ranges(configuration: AwsConfiguration) -> Iterable[Problem]:
+    for name, endpoint in configuration.endpoints.items():
+        if endpoint.scale.max < endpoint.scale.min:
+            yield Problem(
+                "scales to less than its least",
+                f"endpoints.{name}.scale.max",
+                given=str(endpoint.scale.max),
+                allowed=f"{endpoint.scale.min} or more",
+            )
+
+
+AwsConfiguration.RULES = (
+    *CloudConfiguration.RULES,
+    Rule(("adopt", "account"), _own_account),
+    Rule(("adopt", "region"), _own_region),
+    Rule(("adopt", "network"), _one_network),
+    Rule(("adopt", "trusts"), _needed_providers),
+    Rule(("endpoints",), _ranges),
+)
