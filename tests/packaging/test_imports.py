@@ -86,6 +86,14 @@ RULES = {
         {"catalog", "environment", "errors", "infra", "spec"},
         frozenset({"pulumi", "pulumi_aws", "pydantic", "pydantic_core"}),
     ),
+    "infra.azure": Room(
+        {"catalog", "environment", "errors", "infra", "spec"},
+        frozenset({"pulumi", "pulumi_azure_native", "pydantic", "pydantic_core"}),
+    ),
+    "infra.gcp": Room(
+        {"catalog", "environment", "errors", "infra", "spec"},
+        frozenset({"pulumi", "pulumi_gcp", "pydantic", "pydantic_core"}),
+    ),
     "objectstore": Room({"contract", "errors", "objectstore", "package.atomic"}, frozenset({"obstore"})),
     "adapter": Room({"catalog", "contract", "environment", "errors", "spec"}, frozenset({"pydantic"})),
     "mlinfra_local client": Room({"contract", "environment", "errors", "host"}),
@@ -95,7 +103,15 @@ RULES = {
     "mlinfra_gcp client": Room({"contract", "environment", "errors", "objectstore"}, frozenset({"google", "grpc"})),
 }
 # The only doors to Pulumi and its packages, and to the vendors' software.
-PULUMI_DOORS = {"emulator.providers", "infra", "infra.automation", "infra.aws", "infra.local"}
+PULUMI_DOORS = {
+    "emulator.providers",
+    "infra",
+    "infra.automation",
+    "infra.aws",
+    "infra.azure",
+    "infra.gcp",
+    "infra.local",
+}
 DOORS = {"emulator.aws", "emulator.gcp", "objectstore", "mlinfra_aws client", "mlinfra_gcp client"}
 
 

@@ -108,7 +108,7 @@ def _exact(name: str, hardware: Hardware, offered: list[Machine]) -> Fit:
             )
         if found:
             return Fit(min(found, key=lambda each: each.accelerators), "asked for")
-    return exact(name, offered)
+    return exact(name, list({each.name: each for each in reversed(offered)}.values()))  # each as it is alone
 
 
 def _plain(use: Use) -> Iterator[Machine]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _NUMBER = "111122223333"
 _IN_PLACE = "projects/{project}/locations/{location}"
 _OF_PROJECT = "projects/{project}"
+_POOL = "projects/{project}/locations/global/workloadIdentityPools/{workloadIdentityPoolId}"
 
 
 def _member(*on: str) -> Form:
@@ -29,6 +30,7 @@ def _compute(collection: str, *replaced_by: str, place: str = "global") -> Form:
     return Form("name", path, {"selfLink": link}, frozenset({"name", *replaced_by}))
 
 
+_AGENT = "service-{number}@gcp-sa-{agent}.iam.gserviceaccount.com"
 _ACCOUNT = "{accountId}@{project}.iam.gserviceaccount.com"
 
 FORMS: dict[str, Form] = {
@@ -47,7 +49,7 @@ FORMS: dict[str, Form] = {
     "gcp:serviceaccount/account:Account": Form(
         "",
         f"{_OF_PROJECT}/serviceAccounts/{_ACCOUNT}",
-        {"email": _ACCOUNT, "member": f"serviceAccount:{_ACCOUNT}", "name": "{id}", "uniqueId": "{number_of_it}"},
+        {"email": _ACCOUNT, "member": f"serviceAccount:{_ACCOUNT}", "name": "{id}", "uniqueId": "{whole_number}"},
         frozenset({"accountId"}),
     ),
     "gcp:serviceaccount/iAMMember:IAMMember": _member("serviceAccountId"),
@@ -69,6 +71,12 @@ FORMS: dict[str, Form] = {
         {"dedicatedEndpointDns": "{name}.{location}-{number}.prediction.vertexai.goog"},
         frozenset({"name", "network", "encryptionSpec", "dedicatedEndpointEnabled", "privateServiceConnectConfig"}),
     ),
+    "gcp:vertex/aiTensorboard:AiTensorboard": Form(
+        "", _IN_PLACE + "/tensorboards/{whole_number}", {"name": "{id}"}, frozenset({"region", "encryptionSpec"})
+    ),
+    "gcp:vertex/aiPersistentResource:AiPersistentResource": Form(
+        "name", _IN_PLACE + "/persistentResources/{name}", {}, frozenset({"name", "location", "network"})
+    ),
     "gcp:secretmanager/secret:Secret": Form(
         "",
         f"{_OF_PROJECT}/secrets/{{secretId}}",
@@ -83,8 +91,29 @@ FORMS: dict[str, Form] = {
     "gcp:compute/router:Router": _compute("routers", "network", "region", place="regions/{region}"),
     "gcp:compute/firewall:Firewall": _compute("firewalls", "network"),
     "gcp:compute/globalAddress:GlobalAddress": _compute("addresses", "network", "purpose", "prefixLength"),
+    "gcp:compute/networkAttachment:NetworkAttachment": _compute(
+        "networkAttachments", "connectionPreference", "region", place="regions/{region}"
+    ),
+    "gcp:compute/routerNat:RouterNat": Form(
+        "name", "{project}/{region}/{router}/{name}", {}, frozenset({"name", "router", "region"})
+    ),
     "gcp:billing/budget:Budget": Form(
         "", "billingAccounts/{billingAccount}/budgets/{uuid}", {"name": "{id}"}, frozenset({"billingAccount"})
+    ),
+    "gcp:logging/projectBucketConfig:ProjectBucketConfig": Form(
+        "",
+        "projects/{project}/locations/{location}/buckets/{bucketId}",
+        {"name": "{id}"},
+        frozenset({"bucketId", "location", "project"}),
+    ),
+    "gcp:projects/serviceIdentity:ServiceIdentity": Form(
+        "",
+        "projects/{project}/services/{service}",
+        {"email": _AGENT, "member": f"serviceAccount:{_AGENT}"},
+        frozenset({"service", "project"}),
+    ),
+    "gcp:projects/iAMAuditConfig:IAMAuditConfig": Form(
+        "", "{project} audit_config {service}", {"etag": "{digits}"}, frozenset({"project", "service"})
     ),
     "gcp:logging/projectSink:ProjectSink": Form(
         "name",
@@ -99,9 +128,15 @@ FORMS: dict[str, Form] = {
     "gcp:monitoring/dashboard:Dashboard": Form("", f"{_OF_PROJECT}/dashboards/{{uuid}}"),
     "gcp:iam/workloadIdentityPool:WorkloadIdentityPool": Form(
         "",
-        f"{_OF_PROJECT}/locations/global/workloadIdentityPools/{{workloadIdentityPoolId}}",
+        _POOL,
         {"name": "projects/{number}/locations/global/workloadIdentityPools/{workloadIdentityPoolId}"},
         frozenset({"workloadIdentityPoolId"}),
+    ),
+    "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider": Form(
+        "",
+        _POOL + "/providers/{workloadIdentityPoolProviderId}",
+        {},
+        frozenset({"workloadIdentityPoolId", "workloadIdentityPoolProviderId"}),
     ),
 }
 
@@ -119,9 +154,10 @@ def _facts(resource: Resource) -> Mapping[str, Any]:
         "project": config.get("project", ""),
         "region": region,
         "location": inputs.get("location") or region or "global",
+        "agent": str(inputs.get("service", "")).partition(".")[0],
         "kind": kind[0].lower() + kind[1:] + "s",
         "number": _NUMBER,
-        "number_of_it": str(int(digest(resource.token, resource.logical)[:16], 16)),
+        "whole_number": str(int(digest(resource.token, resource.logical)[:16], 16)),
     }
 
 

@@ -1,0 +1,54 @@
+"""Shells of endpoints: the address, its network and its key. The adapter deploys into them and steers their traffic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pulumi import Output, ResourceOptions
+from pulumi_gcp import vertex
+
+from mlinfra.infra.component import Component
+from mlinfra.infra.gcp import names
+
+if TYPE_CHECKING:
+    from mlinfra.infra.gcp.configuration import GcpConfiguration
+    from mlinfra.infra.gcp.keys import Key
+
+
+class Endpoints(Component):
+    """One shell an endpoint. What is deployed in it and how the traffic is split is the adapter's, and left alone."""
+
+    def __init__(
+        self,
+        name: str,
+        configuration: GcpConfiguration,
+        *,
+        private: bool,
+        key: Key | None = None,
+        options: ResourceOptions | None = None,
+    ) -> None:
+        """Register them. A private one answers by Private Service Connect alone."""
+        super().__init__("gcp:Endpoints", name, configuration, options)
+        self.shells = {
+            endpoint: vertex.AiEndpoint(
+                self.named(endpoint),
+                name=names.endpoint_id(configuration, endpoint),
+                display_name=f"{endpoint}-{names.suffix(configuration)}",
+                location=configuration.region,
+                dedicated_endpoint_enabled=None if private else configuration.dedicated_endpoints,
+                private_service_connect_config={
+                    "enable_private_service_connect": True,
+                    "project_allowlists": [configuration.account],
+                }
+                if private
+                else None,
+                encryption_spec={"kms_key_name": key.id} if key else None,
+                labels={**names.labels(configuration), "mlinfra_endpoint": endpoint},
+                opts=self.child(
+                    ResourceOptions(ignore_changes=["trafficSplit"], depends_on=key.granted if key else [])
+                ),
+            )
+            for endpoint in configuration.endpoints
+        }
+        self.ids: dict[str, Output[str]] = {endpoint: shell.name for endpoint, shell in self.shells.items()}
+        self.finish(ids=self.ids)

@@ -1,0 +1,185 @@
+"""Who acts in the environment: service accounts with what their part needs and no more, and the trust in CI systems.
+
+Roles and bindings are the ones that `mlinfra env permissions` prints: one table, in `mlinfra.catalog.gcp.permissions`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pulumi import Output, ResourceOptions
+from pulumi_gcp import artifactregistry, iam, projects, secretmanager, serviceaccount, storage
+
+from mlinfra.catalog.gcp.permissions import CALLER, policy
+from mlinfra.environment import GcpEnvironment
+from mlinfra.infra.component import Component
+from mlinfra.infra.gcp import names
+from mlinfra.infra.gcp.configuration import ACCOUNTS, STORES
+from mlinfra.infra.gcp.images import base_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pulumi import Resource
+
+    from mlinfra.infra.gcp.configuration import GcpConfiguration
+
+CI = "ci"
+_ISSUERS = {"github": "https://token.actions.githubusercontent.com", "gitlab": "https://gitlab.com"}
+_ACTS_AS = "roles/iam.workloadIdentityUser"
+
+
+class Identities(Component):
+    """Trainer, server, deployer and approver; an account for pipelines where CI systems are trusted.
+
+    `after` is what bindings lie on, by the beginning of its resource name.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        configuration: GcpConfiguration,
+        *,
+        after: Mapping[str, Resource],
+        vaults: Mapping[str, str],
+        options: ResourceOptions | None = None,
+    ) -> None:
+        """Register them."""
+        super().__init__("gcp:Identities", name, configuration, options)
+        self._gcp = configuration
+        self._after = dict(after)
+        wanted = (*ACCOUNTS, CI) if configuration.trusts or "ci" in configuration.adopt.service_accounts else ACCOUNTS
+        self.emails = {identity: names.email(configuration, identity) for identity in wanted}
+        self.accounts = {
+            identity: self._account(identity)
+            for identity in wanted
+            if identity not in configuration.adopt.service_accounts
+        }
+        self._permissions(vaults)
+        if configuration.trusts:
+            self._pipelines()
+        self.finish(identities=self.emails)
+
+    def _account(self, identity: str) -> serviceaccount.Account:
+        return serviceaccount.Account(
+            self.named(identity),
+            account_id=names.account_id(self._gcp, identity),
+            display_name=f"mlinfra: {identity} of {self._gcp.name}",
+            opts=self.child(),
+        )
+
+    def _permissions(self, vaults: Mapping[str, str]) -> None:
+        told = policy(_described(self._gcp, self.emails, vaults))
+        roles = {}
+        for own, role in told["roles"].items():
+            roles[f"projects/{self._gcp.account}/roles/{own}"] = projects.IAMCustomRole(
+                self.named(own.removeprefix(f"mlinfra_{names.suffix(self._gcp)}_").replace("_", "-")),
+                role_id=own,
+                title=role["title"],
+                description=role["description"],
+                permissions=role["includedPermissions"],
+                stage=role["stage"],
+                opts=self.child(),
+            )
+        for number, binding in enumerate(_bindings(told["bindings"], self.emails)):
+            self._bind(f"{binding['identity']}-{number + 1}", binding, roles[binding["role"]])
+
+    def _bind(self, suffix: str, binding: names.Document, role: projects.IAMCustomRole) -> None:
+        """A role on what it is bound on, once that and the account are there."""
+        lies_on = next((each for start, each in self._after.items() if binding["resource"].startswith(start)), None)
+        account = self.accounts.get(binding["identity"])
+        waits = [each for each in (lies_on, account) if each is not None]
+        given = {
+            "role": role.name,
+            "member": f"serviceAccount:{self.emails[binding['identity']]}",
+            "condition": binding.get("condition"),
+            "opts": self.child(ResourceOptions(depends_on=waits)),
+        }
+        kind, where = _target(binding["resource"])
+        kind(self.named(suffix), **where, **given)
+
+    def _pipelines(self) -> None:
+        """Exact subjects of each CI system may act as the pipelines' account; nobody else of its users may."""
+        pool = self._gcp.adopt.identity_pool or self._pool()
+        for number, trust in enumerate(self._gcp.trusts):
+            for place, subject in enumerate(trust.subjects):
+                principal = Output.concat("principal://iam.googleapis.com/", pool, f"/subject/{subject}")
+                serviceaccount.IAMMember(
+                    self.named(f"trust-{number + 1}-{place + 1}"),
+                    service_account_id=f"projects/{self._gcp.account}/serviceAccounts/{self.emails[CI]}",
+                    role=_ACTS_AS,
+                    member=principal,
+                    opts=self.child(ResourceOptions(depends_on=[*self.accounts.values()])),
+                )
+
+    def _pool(self) -> Output[str]:
+        pool = iam.WorkloadIdentityPool(
+            self.named("pool"),
+            workload_identity_pool_id=f"mlinfra-{names.suffix(self._gcp)}",
+            display_name=f"mlinfra {names.suffix(self._gcp)}",
+            description=f"Pipelines of {self._gcp.name}",
+            opts=self.child(),
+        )
+        for number, trust in enumerate(self._gcp.trusts):
+            iam.WorkloadIdentityPoolProvider(
+                self.named(f"signer-{number + 1}"),
+                workload_identity_pool_id=pool.workload_identity_pool_id,
+                workload_identity_pool_provider_id=f"{trust.system}-{number + 1}",
+                attribute_mapping={"google.subject": "assertion.sub"},
+                attribute_condition=f"assertion.sub in {json.dumps(list(trust.subjects))}",
+                oidc={
+                    "issuer_uri": trust.issuer or _ISSUERS[trust.system],
+                    "allowed_audiences": [trust.audience] if trust.audience else None,
+                },
+                opts=self.child(),
+            )
+        name: Output[str] = pool.name
+        return name
+
+
+def _described(configuration: GcpConfiguration, emails: Mapping[str, str], vaults: Mapping[str, str]) -> GcpEnvironment:
+    """The part of the environment on which permissions depend; every name in it is known before anything exists."""
+    return GcpEnvironment.model_validate(
+        {
+            "name": configuration.name,
+            "region": configuration.region,
+            "account": configuration.account,
+            "stores": {use: {"uri": f"gs://{names.bucket(configuration, use)}"} for use in STORES},
+            "identities": dict(emails),
+            "images": {
+                "base": {"uri": base_image(configuration)},
+                "serving": {"uri": f"{names.registry(configuration, names.own(configuration))}/serving"},
+            },
+            "vaults": dict(vaults),
+        }
+    )
+
+
+def _bindings(rows: list[names.Document], emails: Mapping[str, str]) -> Iterator[names.Document]:
+    """The table's bindings with the identity that each is for; pipelines have all that the deployer has."""
+    of = {f"serviceAccount:{email}": identity for identity, email in emails.items()}
+    for row in rows:
+        yield {**row, "identity": of[row["member"]]}
+        if CI in emails and of[row["member"]] == "deployer" and f"_{CALLER}_" in row["role"]:
+            yield {**row, "identity": CI}
+
+
+def _target(resource: str) -> tuple[Any, names.Document]:
+    """The kind of binding for a resource, and the inputs that name it."""
+    parts = resource.split("/")
+    match parts[-2]:
+        case "buckets":
+            return storage.BucketIAMMember, {"bucket": parts[-1]}
+        case "serviceAccounts":
+            return serviceaccount.IAMMember, {"service_account_id": resource}
+        case "repositories":
+            return artifactregistry.RepositoryIamMember, {
+                "project": parts[1],
+                "location": parts[3],
+                "repository": parts[5],
+            }
+        case "secrets":
+            return secretmanager.SecretIamMember, {"project": parts[1], "secret_id": parts[-1]}
+        case _:
+            return projects.IAMMember, {"project": parts[1]}

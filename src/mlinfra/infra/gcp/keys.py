@@ -1,0 +1,75 @@
+"""The key that encrypts an environment's buckets, images, secrets, models and endpoints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pulumi import InvokeOptions, Output, ResourceOptions
+from pulumi_gcp import kms, organizations, projects
+
+from mlinfra.infra.component import Component
+from mlinfra.infra.gcp import names
+
+if TYPE_CHECKING:
+    from mlinfra.infra.gcp.configuration import GcpConfiguration
+
+_ROTATION = f"{90 * 86_400}s"
+_ROLE = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+_DAY = 86_400
+# Services whose agents use the key: they exist from the moment that their identity is asked for.
+_AGENTS = ("aiplatform.googleapis.com", "artifactregistry.googleapis.com", "secretmanager.googleapis.com")
+
+
+class Key(Component):
+    """A key that rotates every 90 days, and the services that may use it; or one that exists, with the same grants.
+
+    A key ring cannot be deleted: after `destroy` its name stays taken, and the next stack of that name finds it there.
+    """
+
+    def __init__(self, name: str, configuration: GcpConfiguration, options: ResourceOptions | None = None) -> None:
+        """Register it."""
+        super().__init__("gcp:Key", name, configuration, options)
+        self._gcp = configuration
+        if configuration.adopt.key:
+            self.id: Output[str] = Output.from_input(configuration.adopt.key)
+        else:
+            self.id = self._made().id
+        self.granted = [self._grant("storage", self._storage_agent()), *self._grants()]
+        self.finish(id=self.id)
+
+    def _made(self) -> kms.CryptoKey:
+        ring = kms.KeyRing(
+            self.named("ring"),
+            name=names.own(self._gcp),
+            location=self._gcp.region,
+            opts=self.child(ResourceOptions(retain_on_delete=True)),
+        )
+        return kms.CryptoKey(
+            self.named("key"),
+            name="main",
+            key_ring=ring.id,
+            purpose="ENCRYPT_DECRYPT",
+            rotation_period=_ROTATION,
+            destroy_scheduled_duration=f"{self.profile.key_deletion_days * _DAY}s",
+            labels=names.labels(self._gcp),
+            opts=self.guarded(),
+        )
+
+    def _storage_agent(self) -> Output[str]:
+        project = organizations.get_project_output(project_id=self._gcp.account, opts=InvokeOptions(parent=self))
+        return Output.concat("serviceAccount:service-", project.number, "@gs-project-accounts.iam.gserviceaccount.com")
+
+    def _grants(self) -> list[kms.CryptoKeyIAMMember]:
+        grants = []
+        for service in _AGENTS:
+            short = service.partition(".")[0]
+            agent = projects.ServiceIdentity(
+                self.named(f"{short}-agent"), project=self._gcp.account, service=service, opts=self.child()
+            )
+            grants.append(self._grant(short, Output.concat("serviceAccount:", agent.email)))
+        return grants
+
+    def _grant(self, short: str, member: Output[str]) -> kms.CryptoKeyIAMMember:
+        return kms.CryptoKeyIAMMember(
+            self.named(f"{short}-use"), crypto_key_id=self.id, role=_ROLE, member=member, opts=self.child()
+        )
