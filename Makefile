@@ -10,7 +10,7 @@ PYTHON ?= python3.11
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-quick test-all lint format types bench lock docs clean
+.PHONY: help setup pulumi demo test test-quick test-all lint format types bench lock docs clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ test-quick: setup ## the fast checks alone
 test-all: setup ## everything, however long
 	$(BIN)/pytest -n 2
 
+pulumi: setup ## bring up the Pulumi engine where no fitting one is installed
+	$(BIN)/python tools/pulumi/install.py .tools/pulumi/bin
+
 lint: setup ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -65,6 +68,7 @@ docs: setup ## generate the reference pages and the adapters' schemas from the c
 	$(BIN)/python -m mlinfra.emulator.fidelity tests/emulator/evidence.json > docs/fidelity.md
 	$(BIN)/python tools/schemas/local.py
 	$(BIN)/python tools/schemas/aws.py
+	$(BIN)/python tools/schemas/gcp.py
 
 bench: setup ## measure what the documentation claims; each peer in an environment of its own
 	$(BIN)/python benchmarks/cli.py
@@ -75,7 +79,7 @@ bench: setup ## measure what the documentation claims; each peer in an environme
 
 lock: ## renew requirements.lock: versions and hashes, no addresses
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --no-emit-index-url --no-emit-find-links --extra serving --extra serving-grpc --extra aws --extra gcp --extra emulator \
+	  --no-emit-index-url --no-emit-find-links --extra serving --extra serving-grpc --extra aws --extra azure --extra gcp --extra emulator \
 	  --extra infra-aws --extra infra-azure --extra infra-gcp --group dev --upgrade \
 	  pyproject.toml -o requirements.lock
 
