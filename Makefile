@@ -36,7 +36,7 @@ setup: .venv/.locked ## bring up .venv with the locked packages
 demo: .venv/.demo ## train, register, deploy, ask, replace, roll back and clean up a credit model on this machine
 	$(BIN)/python examples/credit/demo.py
 
-test: setup ## one representative of each promise; prints what is left to test-all
+test: setup pulumi ## one representative of each promise; prints what is left to test-all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -47,7 +47,7 @@ test: setup ## one representative of each promise; prints what is left to test-a
 test-quick: setup ## the fast checks alone
 	$(BIN)/pytest -m "not slow and not thorough" -n 2
 
-test-all: setup ## everything, however long
+test-all: setup pulumi ## everything, however long
 	$(BIN)/pytest -n 2
 
 pulumi: setup ## bring up the Pulumi engine where no fitting one is installed
@@ -65,6 +65,7 @@ format: setup ## let the formatter have its way
 docs: setup ## generate the reference pages and the adapters' schemas from the code
 	$(BIN)/python -m mlinfra.cli.reference > docs/cli.md
 	$(BIN)/python -c "from mlinfra.spec import reference_markdown; print(reference_markdown(), end='')" > docs/spec.md
+	$(BIN)/python -m mlinfra.infra.reference > docs/stacks-reference.md
 	$(BIN)/python -m mlinfra.emulator.fidelity tests/emulator/evidence.json > docs/fidelity.md
 	$(BIN)/python tools/schemas/local.py
 	$(BIN)/python tools/schemas/aws.py
@@ -76,6 +77,7 @@ bench: setup ## measure what the documentation claims; each peer in an environme
 	$(BIN)/python benchmarks/sealing.py
 	$(BIN)/python benchmarks/calls.py
 	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/stacks.py
 
 lock: ## renew requirements.lock: versions and hashes, no addresses
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

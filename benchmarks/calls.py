@@ -1,9 +1,10 @@
-"""How many calls of AWS a submission takes, counted by the emulator: the kit's beside sagemaker's ModelTrainer's.
+"""How many calls of a cloud a submission takes, counted by its emulator: the kit's beside the vendor's own SDK's.
 
-    python benchmarks/calls.py [--without-peer]
+    python benchmarks/calls.py [--without-peer] [PLATFORM…]
 
-Both submit the same one-file script in the same run, to the same emulator. Control-plane calls are counted apart from
-requests to the object store. Exits with 1 where a bar is not held.
+Both submit the same one-file script in the same run, to the same emulator: sagemaker's ModelTrainer on AWS,
+aiplatform's CustomJob.from_local_script on Google Cloud. Control-plane calls are counted apart from requests to the
+object store. Exits with 1 where a bar is not held.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlinfra.contract import adapter as adapters
 from mlinfra.emulator.aws import AwsEmulator
+from mlinfra.emulator.gcp import GcpEmulator
 from mlinfra.emulator.isolation import scrub
 from mlinfra.emulator.settings import Settings
 from mlinfra.engine.folders import Folders
@@ -29,9 +31,11 @@ from mlinfra.engine.submit import submit
 from mlinfra.spec import JobSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mlinfra.environment import Environment
 
-FRESH, REPEATED = 3, 1  # control-plane calls, look-ups included
+REPEATED = 1  # control-plane calls, look-ups included
 TRAINER = """\
 import sys
 from sagemaker.core.helper.session_helper import Session
@@ -48,6 +52,46 @@ ModelTrainer(
     compute=Compute(instance_type="ml.m5.large", instance_count=1, volume_size_in_gb=30),
 ).train(wait=False)
 """
+
+SCRIPT_JOB = """\
+import sys
+from google.cloud import aiplatform
+
+project, region, address, bucket, image, account, script = sys.argv[1:]
+aiplatform.init(project=project, location=region, api_endpoint=address, staging_bucket=bucket)
+aiplatform.CustomJob.from_local_script(
+    display_name="hello", script_path=script, container_uri=image, machine_type="n1-standard-4"
+).submit(service_account=account)
+"""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A cloud's emulator, what a fresh submission may take there, and the vendor's own way."""
+
+    name: str
+    emulator: Callable[[Path, Settings], Any]
+    fresh: int
+    peer: str
+    script: str
+    arguments: Callable[[Any, Environment, Path], list[str]]
+
+
+def _for_trainer(_: Any, environment: Environment, source: Path) -> list[str]:
+    bucket = environment.stores["artefacts"].uri.removeprefix("s3://").partition("/")[0]
+    return [environment.identities["trainer"], environment.images["base"].uri, bucket, str(source)]
+
+
+def _for_script_job(emulator: Any, environment: Environment, source: Path) -> list[str]:
+    place = [environment.account, environment.region, emulator.secure]
+    image, account = environment.images["base"].uri, environment.identities["trainer"]
+    return [*place, environment.stores["artefacts"].uri, image, account, str(source / "hello.py")]
+
+
+PLATFORMS = (
+    Platform("aws", AwsEmulator, 3, "sagemaker ModelTrainer.train", TRAINER, _for_trainer),
+    Platform("gcp", GcpEmulator, 4, "aiplatform CustomJob.from_local_script", SCRIPT_JOB, _for_script_job),
+)
 
 
 @dataclass(frozen=True)
@@ -67,53 +111,60 @@ class Count:
     def __str__(self) -> str:
         verdict = "" if self.bar is None else f"bar {self.bar}, {'held' if self.held else 'NOT HELD'}"
         names = ", ".join(f"{name} {count}" if count > 1 else name for name, count in self.control.items())
-        return f"{self.name:34} {self.control.total():4} {self.objects:9}  {verdict:14}  {names}"
+        return f"{self.name:45} {self.control.total():4} {self.objects:9}  {verdict:14}  {names}"
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--without-peer", action="store_true", help="leave ModelTrainer out")
+    parser.add_argument("--without-peer", action="store_true", help="leave the vendors' SDKs out")
+    parser.add_argument("platforms", nargs="*", help="aws, gcp; all without")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, AwsEmulator(Path(folder) / "emulator", Settings()) as emulator:
-        environment = emulator.environment()
-        counts = kit(emulator, environment, Path(folder))
-        if not asked.without_peer:
-            counts.append(trainer(emulator, environment, Path(folder)))
-    print(f"{'submission':34} {'AWS':>4} {'S3':>9}  calls of the control plane, requests to the object store")
+    chosen = [each for each in PLATFORMS if not asked.platforms or each.name in asked.platforms]
+    counts = [count for platform in chosen for count in counted_on(platform, with_peer=not asked.without_peer)]
+    print(f"{'submission':45} {'calls':>4} {'objects':>8}  calls of the control plane, requests to the object store")
     print("\n".join(map(str, counts)))
     sys.exit(0 if all(count.held for count in counts) else 1)
 
 
-def kit(emulator: AwsEmulator, environment: Environment, folder: Path) -> list[Count]:
+def counted_on(platform: Platform, *, with_peer: bool) -> list[Count]:
+    """The kit's submissions and the peer's, on one emulator."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        platform.emulator(Path(folder) / "emulator", Settings()) as emulator,
+    ):
+        environment = emulator.environment()
+        counts = kit(platform, emulator, environment, Path(folder))
+        return [*counts, peer(platform, emulator, environment, Path(folder))] if with_peer else counts
+
+
+def kit(platform: Platform, emulator: Any, environment: Environment, folder: Path) -> list[Count]:
     """A fresh submission and a repeated one, each in a session of its own, as commands have them."""
     folders = Folders(project=folder / "project" / ".mlinfra", state=folder / "state").ensure()
     project = script(folders.root)
     spec = JobSpec(name="hello", command=["python", "hello.py"])
-    prepared = prepare(spec, project, environment, adapters.load("aws"), folders)
+    prepared = prepare(spec, project, environment, adapters.load(platform.name), folders)
     counts = []
-    for name, bar in (("mlinfra job submit", FRESH), ("mlinfra job submit, repeated", REPEATED)):
+    for words, bar in (("", platform.fresh), (", repeated", REPEATED)):
         emulator.ledger.clear()
         with open_session(environment, folders=folders, say=lambda _: None) as session:
             submit(session, prepared)
-        counts.append(counted(name, emulator, bar))
+        counts.append(counted(f"{platform.name}: mlinfra job submit{words}", emulator, bar))
     return counts
 
 
-def trainer(emulator: AwsEmulator, environment: Environment, folder: Path) -> Count:
-    """ModelTrainer in a process of its own, unmodified."""
+def peer(platform: Platform, emulator: Any, environment: Environment, folder: Path) -> Count:
+    """The vendor's own way in a process of its own, unmodified."""
     variables = emulator.variables()
-    source = script(folder / "source")
-    bucket = environment.stores["artefacts"].uri.removeprefix("s3://").partition("/")[0]
-    given = [environment.identities["trainer"], environment.images["base"].uri, bucket, str(source)]
+    given = platform.arguments(emulator, environment, script(folder / "source"))
     emulator.ledger.clear()
     subprocess.run(
-        [sys.executable, "-c", TRAINER, *given],
+        [sys.executable, "-c", platform.script, *given],
         env={**scrub(os.environ), **variables},
         capture_output=True,
         check=True,
     )
-    return counted("sagemaker ModelTrainer.train", emulator)
+    return counted(f"{platform.name}: {platform.peer}", emulator)
 
 
 def script(folder: Path) -> Path:
@@ -123,7 +174,7 @@ def script(folder: Path) -> Path:
     return folder
 
 
-def counted(name: str, emulator: AwsEmulator, bar: int | None = None) -> Count:
+def counted(name: str, emulator: Any, bar: int | None = None) -> Count:
     """What the emulator has been asked since its ledger was cleared."""
     control = Counter(entry.operation for entry in emulator.ledger.calls(control=True))
     return Count(name, control, len(emulator.ledger.calls(control=False)), bar)

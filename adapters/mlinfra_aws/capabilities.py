@@ -14,7 +14,7 @@ CAPABILITIES = {
     Capability.JOB_DISTRIBUTION: by_the_kit("the runner tells every node of the others; SageMaker starts the nodes"),
     Capability.JOB_ACCELERATOR: NATIVE,
     Capability.JOB_DISK: NATIVE,
-    Capability.JOB_SECRETS: absent("SageMaker hands no secrets to a job, and the runner does not read Secrets Manager"),
+    Capability.JOB_SECRETS: by_the_kit("the runner reads Secrets Manager as the job's own role"),
     Capability.JOB_MEMORY_LIMIT: absent("a container may use all the memory of its machine"),
     Capability.JOB_TIME_LIMIT: NATIVE,
     Capability.JOB_RETRIES: by_the_kit(
@@ -34,11 +34,14 @@ CAPABILITIES = {
     ),
     Capability.ENDPOINT_AUTOSCALE: NATIVE,
     Capability.ENDPOINT_SCALE_TO_ZERO: absent(
-        "a serverless endpoint takes one variant alone and no model that lies as files in S3, and an asynchronous one "
-        "answers into S3 and not to its caller"
+        "servers that stand by are one or more; `serverless` is how SageMaker has none while nobody asks"
     ),
+    Capability.ENDPOINT_SERVERLESS: NATIVE,
+    Capability.ENDPOINT_ASYNCHRONOUS: NATIVE,
     Capability.ENDPOINT_CAPTURE: NATIVE,
-    Capability.ENDPOINT_CAPTURE_EXCLUDE: absent("SageMaker records requests whole"),
+    Capability.ENDPOINT_CAPTURE_EXCLUDE: by_the_kit(
+        "SageMaker records requests whole, so the server keeps the records itself where it has a network"
+    ),
     Capability.ENDPOINT_PUBLIC: absent(_SIGNED),
     Capability.ENDPOINT_CALLERS: absent(
         f"{_SIGNED}: what an endpoint's callers need is sagemaker:InvokeEndpoint in their own policies"

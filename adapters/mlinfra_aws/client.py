@@ -6,6 +6,7 @@ import base64
 import os
 import re
 import threading
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from ipaddress import ip_address
@@ -18,14 +19,15 @@ from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-from mlinfra.contract.adapter import Caller
+from mlinfra.catalog.aws.addresses import ARTEFACTS, store_base
+from mlinfra.contract.adapter import Caller, RegistryLogin
 from mlinfra.errors import CapabilityError, Denied, SpecError
 from mlinfra.objectstore.s3 import S3Access, s3_store
 from mlinfra_aws import logs
 from mlinfra_aws.config import LOGS, RUNTIME, STORE, check_request
 from mlinfra_aws.doctor import examine
 from mlinfra_aws.errors import LOGIN, is_harmless, model_answer, translate
-from mlinfra_aws.places import ARTEFACTS, kms_key, store_base, store_key
+from mlinfra_aws.places import kms_key, store_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,6 +43,7 @@ _SERVER_ERROR = 500
 _DATED = {"GetMetricData"}  # whose answer means something by the service's own clock alone
 # Session names that programs choose by themselves; they change from login to login and name nobody.
 _MACHINE_SESSION = re.compile(r"(?:botocore-session-\d+|aws-sdk-[\w-]+|aws-go-sdk-\d+|i-[0-9a-f]{8,17}|\d{10,})")
+_REGISTRY = re.compile(r"\d{12}\.dkr[.-]ecr(-fips)?\.(?P<region>[\w-]+)\.(amazonaws\.com(\.cn)?|on\.aws)")
 _ASSUMED = re.compile(r"(?P<start>arn:[\w-]+:sts::\d{12}:assumed-role/[^/]+)/(?P<session>.+)")
 
 
@@ -119,6 +122,25 @@ class AwsClient:
                 )
                 self._stores[name] = s3_store(base, access, store_key, login=LOGIN)
             return self._stores[name]
+
+    def registry_login(self, registry: str) -> RegistryLogin | None:
+        """ECR's authorization token of the registry's region, 12 hours long, which is for all that the caller may use.
+
+        Raises:
+            MlinfraError: the service's error.
+        """
+        found = _REGISTRY.fullmatch(registry)
+        if not (_is_loopback(f"//{registry}") if self._environment.emulated else found):
+            return None
+        address, region = self._address("ecr"), found["region"] if found else self._environment.region
+        try:
+            with self._lock:
+                ecr = self._session.client("ecr", region_name=region, config=self._config, endpoint_url=address)
+            with closing(ecr):
+                told = ecr.get_authorization_token()
+        except Exception as exc:
+            raise translate(exc) from exc
+        return RegistryLogin("ecr", told["authorizationData"][0]["authorizationToken"])
 
     def native(self, kind: str, native_id: str) -> Any:
         """`sagemaker`'s own resource: TrainingJob, ModelPackage or Endpoint.

@@ -10,13 +10,13 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from mlinfra.catalog.aws.permissions import permissions, policy
 from mlinfra.contract.adapter import Rate
 from mlinfra.contract.manifest import PREFIX
 from mlinfra.contract.schema import problems, unknown
 from mlinfra.errors import KitFault, Problem, SpecError
 from mlinfra.spec.limits import MANIFEST_VARIABLES
 from mlinfra.spec.overrides import override
-from mlinfra_aws.permissions import permissions, policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,6 +62,7 @@ OWNED: Mapping[str, tuple[str, ...]] = {
     "CreateModel": (
         "ModelName",
         "PrimaryContainer.ModelDataSource",
+        "PrimaryContainer.ModelDataUrl",
         *(f"PrimaryContainer.Environment.{PREFIX}{number}" for number in range(MANIFEST_VARIABLES["endpoint"].most)),
         "Tags",
     ),
@@ -70,6 +71,8 @@ OWNED: Mapping[str, tuple[str, ...]] = {
         "ProductionVariants.*.VariantName",
         "ProductionVariants.*.ModelName",
         "ProductionVariants.*.InitialVariantWeight",
+        "AsyncInferenceConfig.OutputConfig.S3OutputPath",
+        "AsyncInferenceConfig.OutputConfig.S3FailurePath",
         "Tags",
     ),
     "CreateEndpoint": ("EndpointName", "EndpointConfigName", "Tags"),

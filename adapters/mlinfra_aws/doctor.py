@@ -9,8 +9,8 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from mlinfra.catalog.aws.permissions import CALLER, policy
 from mlinfra.errors import Denied, MlinfraError, NotFound
-from mlinfra_aws.permissions import CALLER, policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -5,32 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from mlinfra.errors import NotFound, SpecError
+from mlinfra.catalog.aws.addresses import ARTEFACTS
+from mlinfra.errors import CapabilityError, NotFound, SpecError
 
 if TYPE_CHECKING:
     from mlinfra.environment import Environment
-
-ARTEFACTS = "artefacts"
-TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
-ENDPOINT_LOGS = "/aws/sagemaker/Endpoints"
-PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "eusc-": "aws-eusc"}  # by how a region's name begins
-
-
-def store_base(environment: Environment, name: str = ARTEFACTS) -> str:
-    """`s3://bucket/prefix` of a store, without a slash at its end.
-
-    Raises:
-        NotFound: the environment names no such store.
-    """
-    location = environment.stores.get(name)
-    if location is None:
-        raise NotFound(
-            "the environment has no such store",
-            given=name,
-            allowed=", ".join(sorted(environment.stores)) or "none is named",
-            todo=f"name it in the environment: stores.{name}.uri",
-        )
-    return location.uri.rstrip("/")
 
 
 def store_key(base: str, uri: str) -> str:
@@ -74,14 +53,27 @@ def role(environment: Environment, identity: str) -> str:
     return found
 
 
-def partition(region: str) -> str:
-    """`aws`, or the partition of China's or a government's regions."""
-    return next((name for start, name in PARTITIONS.items() if region.startswith(start)), "aws")
+def vault(environment: Environment) -> str:
+    """How the names of the environment's secrets begin in Secrets Manager.
+
+    Raises:
+        CapabilityError: the environment names no vault.
+    """
+    if not environment.vaults:
+        raise CapabilityError(
+            "the environment names no vault to read secrets from",
+            given=environment.name,
+            allowed="how the names of its secrets begin in Secrets Manager, such as `mlinfra/risk-prod/`",
+            todo="name it in the environment: vaults.main",
+        )
+    return next(iter(environment.vaults.values()))
 
 
-def arn(environment: Environment, service: str, resource: str) -> str:
-    """The ARN of something in the environment's account and region."""
-    return f"arn:{partition(environment.region)}:{service}:{environment.region}:{environment.account}:{resource}"
+def vault_address(environment: Environment) -> str:
+    """Where Secrets Manager answers: the environment's own address, else the region's."""
+    domain = "amazonaws.com.cn" if environment.region.startswith("cn-") else "amazonaws.com"
+    own = f"https://secretsmanager.{environment.region}.{domain}"
+    return environment.endpoints.get("secretsmanager", own).rstrip("/")
 
 
 def console(environment: Environment, path: str) -> str:

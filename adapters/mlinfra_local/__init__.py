@@ -30,6 +30,8 @@ CAPABILITIES = {
     Capability.ENDPOINT_SHADOW: NATIVE,
     Capability.ENDPOINT_AUTOSCALE: absent("the number of replicas is fixed: set scale.min and scale.max to the same"),
     Capability.ENDPOINT_SCALE_TO_ZERO: absent("an endpoint of this machine keeps at least one replica"),
+    Capability.ENDPOINT_SERVERLESS: absent("servers of this machine stand by as long as their endpoint does"),
+    Capability.ENDPOINT_ASYNCHRONOUS: absent("an endpoint of this machine answers its callers and keeps no queue"),
     Capability.ENDPOINT_CAPTURE: NATIVE,
     Capability.ENDPOINT_CAPTURE_EXCLUDE: NATIVE,
     Capability.ENDPOINT_PUBLIC: absent(_LOOPBACK),

@@ -58,12 +58,15 @@ class Tracking(_Part):
     experiment: str = Field("", description="Experiment under which runs are filed")
 
 
+_ALARMS = "Alarms that may guard a rollout; one that expresses a rule of `rollback_on` is called `error_rate above 1%`"
+
+
 class Observability(_Part):
     """Where logs, metrics and alarms go."""
 
     logs: str = Field("", description="Log group, bucket or workspace")
     dashboard: str = Field("", description="Address of the dashboard")
-    alarms: dict[str, str] = Field(default_factory=dict, description="Named alarms that may guard a rollout")
+    alarms: dict[str, str] = Field(default_factory=dict, description=_ALARMS)
     notify: str = Field("", description="Topic or action group that is told")
 
 

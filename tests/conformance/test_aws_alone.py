@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mlinfra.contract.states import JobState
 from mlinfra.emulator.aws import AwsEmulator
-from mlinfra.emulator.aws.wire import motoside
 from mlinfra.emulator.faults import Fault
 from mlinfra.emulator.settings import Settings
 from mlinfra.engine import doctor, jobs
@@ -30,16 +29,17 @@ from mlinfra.spec import EndpointSpec
 from mlinfra.testing.base import MAX_RUNTIME, Suite, prepared
 from mlinfra.testing.models import package, registered
 from mlinfra.testing.projects import job, training
-from mlinfra_aws.permissions import policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from mlinfra.contract.jobs import JobObservation
     from mlinfra.engine.folders import Folders
     from mlinfra.environment import AwsEnvironment
     from mlinfra.spec import JobSpec
+
+    Grant = Callable[[AwsEmulator, AwsEnvironment], None]
 
 pytestmark = pytest.mark.thorough
 
@@ -96,9 +96,9 @@ class TestAlone(Suite):
         assert [key for key in kept if key.startswith(("jobs/", "models/"))] == []
 
     def test_the_printed_policies_suffice(
-        self, session: Session, emulator: AwsEmulator, environment: AwsEnvironment, project: Path, tmp_path: Path
+        self, session: Session, emulator: AwsEmulator, project: Path, tmp_path: Path, grant: Grant
     ):
-        grant(emulator, environment)
+        grant(emulator, session.environment)
         ended = self.finished(session, training("train", 0.9), project)
         assert ended.state is JobState.SUCCEEDED, ended.reason
         assert "auc" in {point.name for point in jobs.metrics(session, ended)}
@@ -110,7 +110,7 @@ class TestAlone(Suite):
         jobs.delete(session, ended)
 
     def test_the_printed_policies_suffice_for_an_endpoint(
-        self, session: Session, emulator: AwsEmulator, environment: AwsEnvironment, tmp_path: Path
+        self, session: Session, emulator: AwsEmulator, environment: AwsEnvironment, tmp_path: Path, grant: Grant
     ):
         grant(emulator, environment)
         version = registered(session, tmp_path)
@@ -216,7 +216,7 @@ class TestAlone(Suite):
         assert not (tmp_path / "fetched" / "out").exists()
 
     def test_the_doctor_has_nothing_to_complain_of_where_the_policies_are_as_printed(
-        self, emulator: AwsEmulator, environment: AwsEnvironment, folders: Folders
+        self, emulator: AwsEmulator, environment: AwsEnvironment, folders: Folders, grant: Grant
     ):
         grant(emulator, environment)
         found = {check.name: check for check in doctor.examine(environment, folders)}
@@ -224,6 +224,9 @@ class TestAlone(Suite):
         assert ill == {}
         looked_at = {"credentials", "jobs", "models", "endpoints", "role trainer", "image base", "rights: Jobs"}
         assert looked_at <= found.keys()
+        rights = {name: check.verdict for name, check in found.items() if name.startswith("rights: ")}
+        assert set(rights.values()) == {doctor.Verdict.WELL}
+        assert {"rights: ScalingRole", "rights: Identities"} <= rights.keys()
 
     def test_the_doctor_names_the_right_that_is_missing_and_what_does_not_exist(
         self, emulator: AwsEmulator, environment: AwsEnvironment, folders: Folders
@@ -252,14 +255,3 @@ class TestAlone(Suite):
 def operations(emulator: AwsEmulator) -> list[str]:
     """The control plane's calls so far."""
     return [entry.operation for entry in emulator.ledger.calls(control=True)]
-
-
-def grant(emulator: AwsEmulator, environment: AwsEnvironment) -> None:
-    """Give the deployer, the trainer and the server what `env permissions` prints, and nothing else."""
-    iam: Any = motoside.backend("iam", emulator.account, "aws")
-    documents = policy(environment)
-    for identity, part in (("deployer", "caller"), ("trainer", "trainer"), ("server", "server")):
-        arn = environment.identities[identity]
-        put = iam.put_user_policy if ":user/" in arn else iam.put_role_policy
-        put(arn.rpartition("/")[2], "mlinfra", json.dumps(documents[part]))
-    emulator.principals.carry()

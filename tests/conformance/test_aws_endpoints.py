@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from threading import Timer
+from threading import Thread
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -90,7 +90,7 @@ class TestWhatSageMakerAloneDoes(OnTheEmulator, Suite):
     @pytest.fixture
     def staging(self, session: Session) -> Session:
         """The same in a stage that the platform's alarms watch."""
-        observability = Observability(alarms={"errors": "errors-high"})
+        observability = Observability(alarms={"error_rate above 1%": "errors-high"})
         session.client._client("cloudwatch").put_metric_alarm(
             AlarmName="errors-high",
             Namespace="AWS/SageMaker",
@@ -121,8 +121,7 @@ class TestWhatSageMakerAloneDoes(OnTheEmulator, Suite):
         champion(staging, tmp_path, 2.0)
         deploy(staging, endpoint(rollout=GUARDABLE, scale=TWO))
         champion(staging, tmp_path, 3.0)
-        cloudwatch = staging.client._client("cloudwatch")
-        alarm = Timer(3.0, cloudwatch.set_alarm_state, kwargs={**ALARM, "StateValue": "ALARM"})
+        alarm = Thread(target=raise_alarm, args=(staging, find(staging, "slopes").physical_name))
         alarm.start()
         with pytest.raises(RolledBack, match="errors-high"):
             deploy(staging, endpoint(rollout=GUARDABLE, scale=TWO))
@@ -192,6 +191,16 @@ class TestWhatSageMakerAloneDoes(OnTheEmulator, Suite):
         assert child.stdout.strip() == "{'predictions': [2.0]}"
         subprocess.run(["/bin/sh", "-n", "-c", known.curl], check=True)
         delete(session, "slopes")
+
+
+def raise_alarm(session: Session, name: str) -> None:
+    """Set the alarm off as soon as the platform's own change is under way."""
+    deadline = time.monotonic() + 120
+    sagemaker, cloudwatch = (session.client._client(service) for service in ("sagemaker", "cloudwatch"))
+    while sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] != "Updating":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    cloudwatch.set_alarm_state(**ALARM, StateValue="ALARM")
 
 
 EFFECTS = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import NamedTuple
@@ -22,8 +23,18 @@ FILE = Path(__file__).parent / "evidence.json"
 RECORDING = bool(os.environ.get("MLINFRA_RECORD_EVIDENCE"))
 ROOT = Path(__file__).parents[2]
 
-# What a client's User-Agent holds; the first that fits counts, for the later ones are built on.
-CLIENTS = {"sagemaker": "AWS-SageMaker", "obstore": "object_store", "awscli": "aws-cli", "boto3": "Boto3"}
+# What a client's User-Agent, or the header in which Google's tell theirs, holds; the first that fits counts, for the
+# later ones are built on. `aiplatform_v1` is the generated client inside of google-cloud-aiplatform.
+CLIENTS = {
+    "sagemaker": "AWS-SageMaker",
+    "obstore": "object_store",
+    "awscli": "aws-cli",
+    "boto3": "Boto3",
+    "google-cloud-storage": "gccl/",
+    "google-cloud-aiplatform": "model-builder/",
+    "aiplatform_v1": "gapic/",
+}
+_GRPC = "mlinfra.emulator.gcp.wire.grpcport"
 
 
 class Seen(NamedTuple):
@@ -48,7 +59,8 @@ def _listening():
     application, note = Emulator._application, Ledger.note
 
     def told_application(self, environ, start_response):
-        _request.source = self.platform, client_of(environ.get("HTTP_USER_AGENT", ""))
+        told = (environ.get(name, "") for name in ("HTTP_USER_AGENT", "HTTP_X_GOOG_API_CLIENT"))
+        _request.source = self.platform, client_of(" ".join(told))
         return application(self, environ, start_response)
 
     def told_note(self, at, call, outcome):
@@ -60,7 +72,20 @@ def _listening():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Emulator, "_application", told_application)
         patch.setattr(Ledger, "note", told_note)
+        if _GRPC in sys.modules:  # the conftest of the Google Cloud emulator's tests brought it
+            _listen_to_calls(sys.modules[_GRPC].GrpcPort, patch)
         yield
+
+
+def _listen_to_calls(port, patch: pytest.MonkeyPatch) -> None:
+    """As above, for gRPC."""
+    respond = port.respond
+
+    def told_respond(self, path, data, context):
+        _request.source = "gcp", client_of(str(dict(context.invocation_metadata()).get("x-goog-api-client", "")))
+        return respond(self, path, data, context)
+
+    patch.setattr(port, "respond", told_respond)
 
 
 @pytest.fixture(scope="session")

@@ -137,3 +137,26 @@ def test_a_claim_of_another_machine_that_comes_to_nothing_runs_out(
         claims.claim(session, "p", "make", lambda: None)
     effect(session, "p", CREATE)
     assert len(platform.made) == 1
+
+
+def test_whoever_claims_first_looks_for_nothing(session: Session):
+    looked: list[str] = []
+    held, found = claims.claim(session, "p", "make", lambda: looked.append("") or None)
+    assert (held is not None, found, looked) == (True, None, [])
+
+
+def test_what_is_gone_for_good_is_made_again_at_once(session: Session, platform: Nameless, rig: Rig):
+    effect(session, "p", CREATE)
+    platform.made.clear()
+    claims.forget(session, "p", "make")
+    before = rig.clock.monotonic()
+    effect(session, "p", CREATE)
+    assert rig.clock.monotonic() - before < claims.PAUSE
+
+
+def test_a_claim_whose_own_answer_was_lost_is_still_ours(session: Session, monkeypatch: pytest.MonkeyPatch):
+    written = claims._write
+    answers = iter([False])
+    monkeypatch.setattr(claims, "_write", lambda ours, held: written(ours, held) and next(answers, True))
+    held, _ = claims.claim(session, "p", "make", lambda: None)
+    assert held is not None

@@ -60,7 +60,9 @@ RULES = {
         frozenset({"httptools", "orjson", "pydantic", "uvloop"}),
     ),
     "api": Room(CORE | {"api", "engine"}),
-    "cli": Room(CORE | {"api", "cli", "emulator", "engine", "images"}, frozenset({"click"}), frozenset({"rich"})),
+    "cli": Room(
+        CORE | {"api", "cli", "emulator", "engine", "images", "infra"}, frozenset({"click"}), frozenset({"rich"})
+    ),
     "testing": Room(CORE | {"api", "engine", "testing"}, frozenset({"pytest"})),
     "images": Room(CORE | {"images"}, frozenset({"packaging"})),
     "emulator": Room(
@@ -81,7 +83,9 @@ RULES = {
     "infra.local": Room(
         {"environment", "errors", "host", "infra", "spec"}, frozenset({"pulumi", "pydantic", "pydantic_core"})
     ),
-    "infra.automation": Room({"engine", "environment", "errors", "infra", "spec"}, frozenset({"grpc", "pulumi"})),
+    "infra.automation": Room(
+        {"engine", "environment", "errors", "infra", "package.atomic"}, frozenset({"grpc", "pulumi", "ruamel"})
+    ),
     "infra.aws": Room(
         {"catalog", "environment", "errors", "infra", "spec"},
         frozenset({"pulumi", "pulumi_aws", "pydantic", "pydantic_core"}),
@@ -98,9 +102,13 @@ RULES = {
     "adapter": Room({"catalog", "contract", "environment", "errors", "spec"}, frozenset({"pydantic"})),
     "mlinfra_local client": Room({"contract", "environment", "errors", "host"}),
     "mlinfra_aws client": Room(
-        {"contract", "environment", "errors", "objectstore"}, frozenset({"boto3", "botocore"}), frozenset({"sagemaker"})
+        {"catalog", "contract", "environment", "errors", "objectstore"},
+        frozenset({"boto3", "botocore"}),
+        frozenset({"sagemaker"}),
     ),
-    "mlinfra_gcp client": Room({"contract", "environment", "errors", "objectstore"}, frozenset({"google", "grpc"})),
+    "mlinfra_gcp client": Room(
+        {"catalog", "contract", "environment", "errors", "objectstore"}, frozenset({"google", "grpc"})
+    ),
 }
 # The only doors to Pulumi and its packages, and to the vendors' software.
 PULUMI_DOORS = {

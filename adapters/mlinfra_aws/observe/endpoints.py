@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.contract.endpoints import DeploymentObservation, EndpointObservation, EndpointPage, Invocation
+from mlinfra.contract.endpoints import Deferred, DeploymentObservation, EndpointObservation, EndpointPage, Invocation
 from mlinfra.contract.states import EndpointState
 from mlinfra_aws import logs as streams
 from mlinfra_aws.config import tag_map
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from mlinfra.contract.requests import Document
     from mlinfra.environment import Environment
 
-__all__ = ["capture", "endpoint", "endpoint_logs", "endpoints", "health", "invocation"]
+__all__ = ["capture", "deferred", "endpoint", "endpoint_logs", "endpoints", "failure", "health", "invocation"]
 
 STATES = {
     "Creating": EndpointState.CREATING,
@@ -40,7 +41,8 @@ STATES = {
 GONE = "gone"  # the kit's own word: the endpoint is not there, but what was made for it is
 _SERVING = {EndpointState.READY, EndpointState.UPDATING, EndpointState.ROLLING_BACK}
 _WHOLE = 100
-_OK = 200
+_OK, _REFUSED, _FAILED = 200, 400, 500
+_TOLD = re.compile(r'error \((?P<status>[45]\d\d)\) from .{0,200}? with message "(?P<message>.*)"', re.DOTALL)
 
 
 def endpoint(replies: Mapping[str, Document | None], environment: Environment) -> EndpointObservation | None:
@@ -74,6 +76,24 @@ def invocation(reply: Mapping[str, Any], environment: Environment) -> Invocation
         body = whole(body.decode(errors="replace")).encode()
     content_type = reply.get("ContentType") or "application/json"
     return Invocation(status, body, content_type, reply.get("InvokedProductionVariant", ""))
+
+
+def deferred(reply: Mapping[str, Any], environment: Environment) -> Deferred:  # noqa: ARG001  the contract's signature
+    """InvokeEndpointAsync's answer."""
+    return Deferred(reply.get("OutputLocation") or "", reply.get("FailureLocation") or "")
+
+
+def failure(content: bytes, environment: Environment) -> Invocation:  # noqa: ARG001  the contract's signature
+    """What lies where a failure is told: the model server's error, or SageMaker's words around it with its status.
+
+    The API descriptions do not say which; the words are those of ModelError.
+    """
+    text = content.decode(errors="replace")
+    told = _TOLD.search(text)
+    message = told["message"] if told else text
+    refused = '"rows":' in message
+    status = int(told["status"]) if told else (_REFUSED if refused else _FAILED)
+    return Invocation(status, whole(message).encode())
 
 
 def endpoint_logs(reply: Mapping[str, Any], environment: Environment) -> LogPage:  # noqa: ARG001  the contract's signature
@@ -114,6 +134,7 @@ def _endpoint(
         "config": found.get("EndpointConfigName", ""),
         "modified": found["LastModifiedTime"],
         "capture": config.get("DataCaptureConfig"),
+        "asynchronous": config.get("AsyncInferenceConfig"),
         "variants": bodies,
         "serves": serves,
         "tags": tags,
@@ -124,13 +145,14 @@ def _endpoint(
         physical_name=name,
         state=_state(found),
         deployments=_deployments(found, bodies, serves),
-        url=url(name, environment),
+        url=url(name, environment, asynchronous="AsyncInferenceConfig" in config),
         reason=found.get("FailureReason", ""),
         detail=found["EndpointStatus"],
         etag=found.get("EndpointConfigName", ""),
         created=time_of(found["CreationTime"]),
         expires=time_of(tags.get(EXPIRES_TAG)),
         owned_by_stack=tags.get(OWNER_TAG) == STACK,
+        asynchronous="AsyncInferenceConfig" in config,
         tags={key: value for key, value in tags.items() if key not in {NAME_TAG, EXPIRES_TAG, OWNER_TAG}},
         native=native,
     )

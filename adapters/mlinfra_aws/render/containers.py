@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mlinfra.contract.manifest import manifest_variables
 from mlinfra.errors import CapabilityError
 from mlinfra.spec.limits import MANIFEST_VARIABLES
+from mlinfra_aws.places import vault, vault_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +60,7 @@ def output_places(outputs: Mapping[str, Output]) -> dict[str, str]:
 def variables(run: JobRun, environment: Environment) -> dict[str, str]:
     """The container's environment: the runner's manifest, and where packages come from."""
     limit = MANIFEST_VARIABLES["job"]
-    told = manifest_variables(_manifest(run), length=limit.length, count=limit.most)
+    told = manifest_variables(_manifest(run, environment), length=limit.length, count=limit.most)
     if run.wheels:
         told["MLINFRA_WHEELS"] = f"{CHANNELS}/{WHEELS}"
     if environment.python_index:
@@ -71,10 +72,12 @@ def variables(run: JobRun, environment: Environment) -> dict[str, str]:
     return told
 
 
-def _manifest(run: JobRun) -> Document:
+def _manifest(run: JobRun, environment: Environment) -> Document:
     places = output_places(run.spec.outputs)
+    secrets = {variable: _secret(name, environment) for variable, name in run.spec.secrets.items()}
     manifest: Document = {
         **run.manifest,
+        **({"secrets": secrets} if secrets else {}),
         "inputs": {name: _input(name, artefact) for name, artefact in run.inputs.items()},
         "outputs": {name: {"type": output.type, "path": places[name]} for name, output in run.spec.outputs.items()},
     }
@@ -83,6 +86,11 @@ def _manifest(run: JobRun) -> Document:
     if run.tags:
         manifest["tags"] = dict(run.tags)  # DescribeTrainingJob does not tell them
     return manifest
+
+
+def _secret(name: str, environment: Environment) -> str:
+    """Where the runner reads a secret: the region, and its name below the service's address."""
+    return f"awssecret:{environment.region}:{vault_address(environment)}/{vault(environment)}{name}"
 
 
 def _input(name: str, artefact: Artefact) -> Document:

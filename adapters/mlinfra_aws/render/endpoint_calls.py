@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from mlinfra.catalog.aws.addresses import ENDPOINT_LOGS
 from mlinfra.contract.endpoints import Snippets
 from mlinfra.contract.requests import Request
 from mlinfra_aws import logs as streams
 from mlinfra_aws.config import READ, RUNTIME
-from mlinfra_aws.places import ENDPOINT_LOGS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PERIOD = 60  # seconds; SageMaker publishes invocation metrics once a minute (API description, MetricsConfig)
 _NAMESPACE = "AWS/SageMaker"
+_LONGEST_ANSWER = 3600  # seconds, InvocationTimeoutSeconds
+_SHORTEST_IN_QUEUE, _LONGEST_IN_QUEUE = 60, 21_600  # seconds, RequestTTLSeconds
 _SUMS = {
     "requests": "Invocations",
     "failed": "InvocationModelErrors",  # whatever was not answered with 2xx: time-outs and lost connections too
@@ -30,6 +32,10 @@ _SUMS = {
     "errors": "Invocation5XXErrors",
 }
 _LATENCIES = {"p50": "p50", "p99": "p99"}
+_WAYS = {  # of asking: the header that tells the type, boto3's method, and what to print of its answer
+    False: ("Content-Type", "invoke_endpoint", "json.load(reply['Body'])"),
+    True: ("X-Amzn-SageMaker-Content-Type", "invoke_endpoint_async", "reply['OutputLocation']"),
+}
 _LONGEST_LOOK = timedelta(days=1)  # of one question; a longer look back begins later
 
 
@@ -58,6 +64,20 @@ def invoke(physical_name: str, variant: str | None, body: bytes, content_type: s
     return Request(step="invoke", service=RUNTIME, operation="InvokeEndpoint", body=question, effect=False)
 
 
+def invoke_later(physical_name: str, source: str, content_type: str, time_limit: float) -> Request:
+    """A question for the queue. Its answer bears its name, so that one that is put twice is answered at one place."""
+    seconds = int(time_limit)
+    question: Document = {
+        "EndpointName": physical_name,
+        "ContentType": content_type,
+        "InputLocation": source,
+        "Filename": f"{source.rpartition('/')[2]}.out",
+        "InvocationTimeoutSeconds": min(_LONGEST_ANSWER, max(1, seconds)),
+        "RequestTTLSeconds": min(_LONGEST_IN_QUEUE, max(_SHORTEST_IN_QUEUE, seconds)),
+    }
+    return Request(step="invoke", service=RUNTIME, operation="InvokeEndpointAsync", body=question, effect=False)
+
+
 def logs(physical_name: str, variant: str | None, token: str | None) -> Request:
     """The next lines of all servers, or of one variant's: a stream is `<variant>/<instance>`."""
     request = streams.read(f"{ENDPOINT_LOGS}/{physical_name}", f"{variant}/", token)
@@ -67,10 +87,14 @@ def logs(physical_name: str, variant: str | None, token: str | None) -> Request:
 
 
 def snippets(endpoint: EndpointObservation, example: Document, environment: Environment) -> Snippets:
-    """Signed calls with the credentials at hand: curl signs from 7.75 on, Python with boto3."""
+    """Signed calls with the credentials at hand: curl signs from 7.75 on, Python with boto3.
+
+    An asynchronous endpoint tells where the answer will lie.
+    """
     body = json.dumps(example)
     emulated = environment.endpoints.get(RUNTIME, "")
     address = f", endpoint_url={emulated!r}" if emulated else ""
+    header, operation, answer = _WAYS[endpoint.asynchronous]
     return Snippets(
         curl=" \\\n  ".join(
             (
@@ -78,7 +102,7 @@ def snippets(endpoint: EndpointObservation, example: Document, environment: Envi
                 f"--aws-sigv4 aws:amz:{environment.region}:sagemaker",
                 '--user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"',
                 '${AWS_SESSION_TOKEN:+-H "X-Amz-Security-Token: $AWS_SESSION_TOKEN"}',
-                "-H 'Content-Type: application/json'",
+                f"-i -H '{header}: application/json'" if endpoint.asynchronous else f"-H '{header}: application/json'",
                 f"-d {_quoted(body)}",
             )
         ),
@@ -86,19 +110,19 @@ def snippets(endpoint: EndpointObservation, example: Document, environment: Envi
             (
                 "import boto3, json",
                 f"runtime = boto3.client({RUNTIME!r}, region_name={environment.region!r}{address})",
-                f"reply = runtime.invoke_endpoint(EndpointName={endpoint.physical_name!r},",
-                f"                                ContentType='application/json', Body=json.dumps({example!r}))",
-                "print(json.load(reply['Body']))",
+                f"reply = runtime.{operation}(EndpointName={endpoint.physical_name!r},",
+                f"{' ' * (len(operation) + 17)}ContentType='application/json', Body=json.dumps({example!r}))",
+                f"print({answer})",
             )
         ),
     )
 
 
-def url(physical_name: str, environment: Environment) -> str:
+def url(physical_name: str, environment: Environment, *, asynchronous: bool = False) -> str:
     """Where predictions are asked for."""
     own = f"https://runtime.sagemaker.{environment.region}.{_domain(environment.region)}"
     base = environment.endpoints.get(RUNTIME, own).rstrip("/")
-    return f"{base}/endpoints/{physical_name}/invocations"
+    return f"{base}/endpoints/{physical_name}/{'async-invocations' if asynchronous else 'invocations'}"
 
 
 def _query(step: str, metric: str, stat: str, physical_name: str, variant: str) -> Document:

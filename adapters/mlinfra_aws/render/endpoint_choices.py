@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mlinfra.catalog.aws import choose
 from mlinfra.contract.jobs import Choice
 from mlinfra.errors import CapabilityError
+from mlinfra_aws.render.endpoint_hosting import check_hosting, serverless_config
 
 if TYPE_CHECKING:
     from mlinfra.catalog.machines import Fit
@@ -22,13 +23,25 @@ def choices(spec: EndpointSpec, environment: Environment) -> list[Choice]:
     Raises:
         CapabilityError: no machine is enough, SageMaker cannot do what the spec asks, or there is no serving image.
     """
-    if spec.capture is not None:
+    check_hosting(spec, environment)
+    if captures_itself(spec):
+        _refuse_without_a_network(environment)
+    elif spec.capture is not None:
         sample_percent(spec.capture.sample.fraction)
+    image = Choice("image", serving_image(environment), "the environment's image for serving")
+    if spec.serverless is not None:
+        memory, most = serverless_config(spec).values()
+        return [Choice("machine", "serverless", f"{memory} MB a server, {most} requests at once"), image]
     found = machine_of(spec)
     return [
         Choice("machine", found.machine.name, f"{found.machine}: {found.reason}"),
-        Choice("image", serving_image(environment), "the environment's image for serving"),
+        image,
     ]
+
+
+def captures_itself(spec: EndpointSpec) -> bool:
+    """Whether the server keeps the records in SageMaker's place, which masks no column."""
+    return spec.capture is not None and bool(spec.capture.exclude)
 
 
 def machine_of(spec: EndpointSpec) -> Fit:
@@ -73,3 +86,12 @@ def sample_percent(share: float) -> int:
             todo="round `capture.sample`",
         )
     return int(percent)
+
+
+def _refuse_without_a_network(environment: Environment) -> None:
+    if environment.network.isolated:
+        raise CapabilityError(
+            "capture.exclude cannot be had where containers have no network: SageMaker itself records requests whole",
+            given=f"network.isolated of environment {environment.name}",
+            todo="leave `capture.exclude` or `capture` out for this environment, or serve in one that is not isolated",
+        )

@@ -10,7 +10,8 @@ from mlinfra.contract.manifest import manifest_variables
 from mlinfra.spec.limits import MANIFEST_VARIABLES
 from mlinfra_aws.config import overridden, tag_list
 from mlinfra_aws.places import kms_key, role
-from mlinfra_aws.render.endpoint_choices import machine_of, sample_percent, serving_image
+from mlinfra_aws.render.endpoint_choices import captures_itself, machine_of, sample_percent, serving_image
+from mlinfra_aws.render.endpoint_hosting import async_config, serverless_config
 from mlinfra_aws.render.endpoint_names import NAME_TAG, VARIANT_TAG, content_name
 from mlinfra_aws.render.endpoint_state import Variant
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from mlinfra.environment import Environment
 
 START_TIMEOUT = 600  # seconds in which a model server must answer /ping; SageMaker takes 60 to 3,600
-_CAPTURES = frozenset({"capture", "capture_sample", "capture_exclude"})  # SageMaker's own capture does this
+_CAPTURES = frozenset({"capture", "capture_sample", "capture_exclude"})  # what SageMaker's own capture does
 _JSON_TYPES = ["application/json", "application/jsonlines"]
 _CSV_TYPES = ["text/csv"]
 
@@ -92,14 +93,8 @@ def _model(desired: EndpointDesired, deployment: DeploymentDesired, environment:
         "ModelName": content_name(desired.physical_name, {}),
         "PrimaryContainer": {
             "Image": serving_image(environment),
-            "ModelDataSource": {
-                "S3DataSource": {
-                    "S3Uri": f"{deployment.artefact.uri.rstrip('/')}/",
-                    "S3DataType": "S3Prefix",
-                    "CompressionType": "None",
-                }
-            },
-            "Environment": _variables(deployment),
+            **_data(desired, deployment),
+            "Environment": _variables(desired, deployment, environment),
         },
         "ExecutionRoleArn": role(environment, "server"),
         "EnableNetworkIsolation": environment.network.isolated,
@@ -109,6 +104,15 @@ def _model(desired: EndpointDesired, deployment: DeploymentDesired, environment:
     merged = overridden("CreateModel", body, desired.spec, environment)
     content = {key: value for key, value in merged.items() if key not in {"ModelName", "Tags"}}
     return {**merged, "ModelName": content_name(desired.physical_name, content)}
+
+
+def _data(desired: EndpointDesired, deployment: DeploymentDesired) -> Document:
+    """Where the package lies: as a folder, but as an archive for serverless servers, which take nothing else."""
+    base = deployment.artefact.uri.rstrip("/")
+    if desired.spec.serverless is not None:
+        return {"ModelDataUrl": f"{base}.tar.gz"}
+    source = {"S3Uri": f"{base}/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    return {"ModelDataSource": {"S3DataSource": source}}
 
 
 @dataclass(frozen=True)
@@ -126,12 +130,15 @@ def _template(
     variants = [_variant(desired, each) for each in ours] or [each.body for each in kept]
     serves = {**renamed, **{each.name: each.deployment for each in kept}}
     capture = _capture(desired, {name: is_ for name, is_ in serves.items() if name != is_}, environment)
+    later = async_config(desired.spec, environment)
     key = environment.keys.get("volume") or kms_key(environment)
+    own_disks = desired.spec.serverless is not None or any(_has_own_disks(desired, each) for each in ours)
     body: Document = {
         "EndpointConfigName": content_name(desired.physical_name, {}),
         "ProductionVariants": variants,
         **({"DataCaptureConfig": capture} if capture else {}),
-        **({"KmsKeyId": key} if key and not any(_has_own_disks(desired, each) for each in ours) else {}),
+        **({"AsyncInferenceConfig": later} if later else {}),
+        **({"KmsKeyId": key} if key and not own_disks else {}),
         "Tags": [],
     }
     merged = overridden("CreateEndpointConfig", body, desired.spec, environment)
@@ -144,9 +151,18 @@ def _variant(desired: EndpointDesired, deployment: DeploymentDesired) -> Documen
     return {
         "VariantName": deployment.name,
         "ModelName": content_name(desired.physical_name, {}),
+        **_servers(desired, deployment),
+        "InitialVariantWeight": 0,
+    }
+
+
+def _servers(desired: EndpointDesired, deployment: DeploymentDesired) -> Document:
+    """What a variant's servers are: none that stand by where it is serverless."""
+    if desired.spec.serverless is not None:
+        return {"ServerlessConfig": serverless_config(desired.spec)}
+    return {
         "InstanceType": _instance(desired, deployment).machine.name,
         "InitialInstanceCount": deployment.replicas,
-        "InitialVariantWeight": 0,
         "ContainerStartupHealthCheckTimeoutInSeconds": START_TIMEOUT,
     }
 
@@ -178,9 +194,9 @@ def _capture(desired: EndpointDesired, renamed: Mapping[str, str], environment: 
     that whoever reads them can tell.
     """
     settings = [each.server for each in desired.deployments if each.server.get("capture")]
-    if desired.spec.capture is None or not settings:
+    if desired.spec.capture is None or not settings or captures_itself(desired.spec):
         return None
-    key = kms_key(environment, "captures" if "captures" in environment.stores else "artefacts")
+    key = _capture_key(environment)
     return {
         "EnableCapture": True,
         "InitialSamplingPercentage": sample_percent(float(settings[0]["capture_sample"])),
@@ -193,10 +209,18 @@ def _capture(desired: EndpointDesired, renamed: Mapping[str, str], environment: 
     }
 
 
-def _variables(deployment: DeploymentDesired) -> dict[str, str]:
+def _capture_key(environment: Environment) -> str:
+    return kms_key(environment, "captures" if "captures" in environment.stores else "artefacts")
+
+
+def _variables(desired: EndpointDesired, deployment: DeploymentDesired, environment: Environment) -> dict[str, str]:
     """The server's settings; where the model lies and which port to use it knows from how SageMaker starts it."""
     limits = MANIFEST_VARIABLES["endpoint"]
-    settings = {name: value for name, value in deployment.server.items() if name not in _CAPTURES}
+    settings = dict(deployment.server)
+    if not captures_itself(desired.spec):
+        settings = {name: value for name, value in settings.items() if name not in _CAPTURES}
+    elif key := _capture_key(environment):
+        settings["capture_key"] = key
     return manifest_variables({"serving": settings}, length=limits.length, count=limits.most)
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from mlinfra.contract.endpoints import EndpointObservation
     from mlinfra.contract.requests import Document
 
+STANDING_BY, SERVERLESS, ASYNCHRONOUS = "by servers that stand by", "serverless", "asynchronously"
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -43,6 +45,7 @@ class Standing:
     models: frozenset[str]
     targets: Mapping[str, tuple[int, int]]
     policies: Mapping[str, float]
+    asynchronous: bool
 
     @classmethod
     def of(cls, observed: EndpointObservation | None) -> Standing:
@@ -71,12 +74,20 @@ class Standing:
             models=frozenset(native.get("models", ())),
             targets={name: (each[0], each[1]) for name, each in native.get("targets", {}).items()},
             policies=native.get("policies", {}),
+            asynchronous=native.get("asynchronous") is not None,
         )
 
     @property
     def exists(self) -> bool:
         """Whether the endpoint itself is there, not only what was made for it."""
         return bool(self.arn)
+
+    @property
+    def way(self) -> str:
+        """How it serves: by servers that stand by, serverless, or asynchronously."""
+        if self.asynchronous:
+            return ASYNCHRONOUS
+        return SERVERLESS if any("ServerlessConfig" in each.body for each in self.variants) else STANDING_BY
 
     def variant(self, deployment: str) -> Variant | None:
         """The variant that serves a deployment."""

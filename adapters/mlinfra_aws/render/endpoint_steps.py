@@ -19,7 +19,7 @@ from mlinfra_aws.render import endpoint_scaling as scaling
 from mlinfra_aws.render.endpoint_guard import deployment_config
 from mlinfra_aws.render.endpoint_names import EXPIRES_TAG, NAME_TAG
 from mlinfra_aws.render.endpoint_parts import Newcomer, Parts, parts
-from mlinfra_aws.render.endpoint_state import Standing
+from mlinfra_aws.render.endpoint_state import ASYNCHRONOUS, SERVERLESS, STANDING_BY, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,6 +55,7 @@ class Procedure:
             return self._towards_something()
         phases = (
             self._quiet,
+            self._alike,
             self._tagged,
             self._deployed,
             self._sized,
@@ -108,6 +109,17 @@ class Procedure:
             return self._wait()
         return None
 
+    def _alike(self) -> Step | None:
+        """The endpoint serves in the way that is wanted: SageMaker documents no change from one to another."""
+        spec = self.desired.spec
+        wanted = SERVERLESS if spec.serverless else ASYNCHRONOUS if spec.asynchronous else STANDING_BY
+        if not self.standing.variants or wanted == self.standing.way:
+            return None
+        return Failed(
+            f"the endpoint serves {self.standing.way}, and SageMaker does not change that to {wanted}",
+            todo=f"`mlinfra endpoint delete {self.desired.name}`, then deploy again, or deploy under another name",
+        )
+
     def _tagged(self) -> Step | None:
         """The endpoint's tags say whose it is and when it ends."""
         observed = self.observed
@@ -128,8 +140,8 @@ class Procedure:
         missing = [each for each in self.desired.deployments if self.standing.variant(each.name) is None]
         if not missing:
             return None
-        if self.desired.guard:
-            return self._guarded(missing)
+        if self.desired.guard or self.desired.spec.replaced_whole:
+            return self._replaced(missing)
         kept = self.standing.variants
         if len(kept) + len(missing) > MOST_VARIANTS:
             return Failed(
@@ -140,27 +152,29 @@ class Procedure:
         newcomers = [Newcomer(each, self._free_name(each)) for each in missing]
         return self._updated(parts(self.desired, newcomers, kept, self.environment))
 
-    def _guarded(self, missing: list[DeploymentDesired]) -> Step | None:
+    def _replaced(self, missing: list[DeploymentDesired]) -> Step | None:
         """SageMaker itself puts the new deployment in the old one's place: the same variant, so that it may shift."""
         guard = self.desired.guard
         serving = [each for each in self.standing.variants if each.share]
-        if guard is None or len(serving) != 1 or len(missing) != 1 or len(self.desired.deployments) != 1:
-            return Failed("SageMaker's guard puts one deployment in the place of one other")
+        if len(serving) != 1 or len(missing) != 1 or len(self.desired.deployments) != 1:
+            return Failed("SageMaker puts one deployment in the place of one other")
         if len(self.standing.variants) > 1:
             return self._reduced_to(serving)
         old = serving[0]
         wanted = parts(self.desired, [Newcomer(missing[0], old.name, old.share)], (), self.environment)
-        if wanted.config["ProductionVariants"][0]["InstanceType"] != old.body.get("InstanceType"):
+        if wanted.config["ProductionVariants"][0].get("InstanceType") != old.body.get("InstanceType"):
             before = scaling.deregistrations(self.desired, [old.name], self.standing)
             if before:  # UpdateEndpoint refuses to change the machines of a target
                 return Send(before)
-        return self._updated(wanted, {"DeploymentConfig": deployment_config(guard)})
+        return self._updated(wanted, {"DeploymentConfig": deployment_config(guard)} if guard else {})
 
     def _sized(self) -> Step | None:
         """Every variant has as many instances as it should, or as many as it may where they are scaled.
 
         One call changes the capacity of one variant (documentation of UpdateEndpointWeightsAndCapacities).
         """
+        if self.desired.spec.serverless is not None:
+            return None
         scale, scales = self.desired.spec.scale, scaling.scales(self.desired)
         for each in self._wanted():
             variant = self._variant(each)

@@ -28,6 +28,7 @@ __all__ = [
     "console_url",
     "health",
     "invoke",
+    "invoke_later",
     "list_endpoints",
     "logs",
     "next_step",
@@ -86,6 +87,18 @@ def invoke(
     """InvokeEndpoint, at one variant where a deployment is named."""
     variant = _variant(endpoint, deployment) if deployment else None
     return calls.invoke(endpoint.physical_name, variant, body, content_type)
+
+
+def invoke_later(
+    endpoint: EndpointObservation,
+    source: str,
+    content_type: str,
+    environment: Environment,  # noqa: ARG001  the contract's signature
+    *,
+    time_limit: float,
+) -> Request:
+    """InvokeEndpointAsync, for a body that lies in the store."""
+    return calls.invoke_later(endpoint.physical_name, source, content_type, time_limit)
 
 
 def logs(

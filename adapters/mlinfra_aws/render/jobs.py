@@ -13,13 +13,14 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from mlinfra.catalog import aws as catalog
+from mlinfra.catalog.aws.addresses import TRAINING_LOGS, store_base
 from mlinfra.contract.jobs import ATTEMPT_TAG, ID_TAG, Choice
 from mlinfra.contract.requests import Lookup, Request
 from mlinfra.errors import CapabilityError
 from mlinfra.spec import derive_name
 from mlinfra_aws import logs as log_streams
 from mlinfra_aws.config import CREATE_JOB, READ, SAGEMAKER, STORE, WRITE, overridden, tag_list
-from mlinfra_aws.places import TRAINING_LOGS, console, kms_key, role, store_base
+from mlinfra_aws.places import console, kms_key, role
 from mlinfra_aws.render.containers import BUNDLE, CHANNELS, CHECKPOINTS, CODE, channels, is_brought, variables
 
 if TYPE_CHECKING:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from mlinfra.catalog.aws.addresses import arn
 from mlinfra.contract.requests import Lookup, Request
 from mlinfra.contract.states import Approval
 from mlinfra.contract.steps import Done, Send, Step
 from mlinfra.spec import derive_name
 from mlinfra_aws import metadata
 from mlinfra_aws.config import READ, SAGEMAKER, WRITE, tag_list
-from mlinfra_aws.places import arn, console
+from mlinfra_aws.places import console
 from mlinfra_aws.render.jobs import ENVIRONMENT_TAG
 
 if TYPE_CHECKING:
@@ -88,7 +89,11 @@ def mark(
     )
 
 
-def delete_version(version: VersionObservation, environment: Environment) -> tuple[Request, ...]:  # noqa: ARG001  the contract's signature
+def delete_version(
+    version: VersionObservation,
+    siblings: tuple[VersionObservation, ...],  # noqa: ARG001  the others do not mind
+    environment: Environment,  # noqa: ARG001  the contract's signature
+) -> tuple[Request, ...]:
     """One DeleteModelPackage."""
     return (_change("delete", "DeleteModelPackage", {"ModelPackageName": version.native_id}),)
 

@@ -83,7 +83,11 @@ def mark(
     return (Request(step="mark", service=SERVICE, operation="UpdateModelVersion", body=body, repeatable=True),)
 
 
-def delete_version(version: VersionObservation, environment: Environment) -> tuple[Request, ...]:  # noqa: ARG001  one host, one registry
+def delete_version(
+    version: VersionObservation,
+    siblings: tuple[VersionObservation, ...],  # noqa: ARG001  the others do not mind
+    environment: Environment,  # noqa: ARG001  one host, one registry
+) -> tuple[Request, ...]:
     """One DeleteModelVersion."""
     body: Document = {"model": version.model, "version": int(version.version)}
     return (Request(step="delete", service=SERVICE, operation="DeleteModelVersion", body=body, repeatable=True),)

@@ -67,18 +67,38 @@ class Endpoint:
         """Everything known of it: releases, rollout, the vendor's page, how to call it."""
         return endpoints.show(self.session, self.name)
 
-    def predict(self, rows: Sequence[Any], *, deployment: str | None = None) -> Sequence[Any]:
+    def predict(
+        self, rows: Sequence[Any], *, deployment: str | None = None, time_limit: float | None = None
+    ) -> Sequence[Any]:
         """Predictions for rows, objects by column or lists in schema order.
+
+        `time_limit` in seconds bounds the waiting for an asynchronous endpoint, 900 unless given.
 
         Raises:
             InputRejected: the model's schema refuses rows; says which.
             InvocationFailed: any other error of the server.
         """
-        return predictions_of(endpoints.invoke(self.session, self.name, rows, deployment=deployment))
+        return predictions_of(
+            endpoints.invoke(self.session, self.name, rows, deployment=deployment, time_limit=time_limit)
+        )
 
-    def invoke(self, body: bytes, *, content_type: str = JSON, deployment: str | None = None) -> Invocation:
-        """The server's answer to a body of one's own."""
-        return endpoints.invoke(self.session, self.name, body=body, content_type=content_type, deployment=deployment)
+    def invoke(
+        self,
+        body: bytes,
+        *,
+        content_type: str = JSON,
+        deployment: str | None = None,
+        time_limit: float | None = None,
+    ) -> Invocation:
+        """The server's answer to a body of one's own; `time_limit` as in `predict`."""
+        return endpoints.invoke(
+            self.session,
+            self.name,
+            body=body,
+            content_type=content_type,
+            deployment=deployment,
+            time_limit=time_limit,
+        )
 
     def replay(
         self,

@@ -35,6 +35,14 @@ _time_limit = click.option(
 )
 
 
+_within = click.option(
+    "--time-limit",
+    callback=length_of_time,
+    metavar="TIME",
+    help="Wait at most so long for an asynchronous endpoint: 90s, 15m.  [default: 15m]",
+)
+
+
 @click.group(cls=Family)
 def endpoint() -> None:
     """Endpoints: model versions that answer.
@@ -90,18 +98,27 @@ def show(invocation: Invocation, reference: str) -> None:
 @click.option("--row", "rows", multiple=True, metavar="JSON", help="One row, an object by column or a list.")
 @click.option("--data", type=_file, help="Rows from a file, or - for stdin: CSV, JSON lines, a JSON list, or a body.")
 @_deployment
+@_within
 def invoke(
-    invocation: Invocation, reference: str, rows: tuple[str, ...], data: Path | None, deployment: str | None
+    invocation: Invocation,
+    reference: str,
+    *,
+    rows: tuple[str, ...],
+    data: Path | None,
+    deployment: str | None,
+    time_limit: float | None,
 ) -> None:
     """Ask for predictions.
 
-    A file that ends with .csv or .jsonl is sent as such; JSON that is no list is sent as it is.
+    A file that ends with .csv or .jsonl is sent as such; JSON that is no list is sent as it is. An asynchronous
+    endpoint is asked through the environment's store, and its answer waited for.
     """
     if bool(rows) == (data is not None):
         raise UsageError("say what to ask: rows with --row, or a file with --data", todo="give one of the two")
     body, content_type = _question(rows, data)
     with invocation.connect() as environment:
-        answer = environment.endpoints.get(reference).invoke(body, content_type=content_type, deployment=deployment)
+        subject = environment.endpoints.get(reference)
+        answer = subject.invoke(body, content_type=content_type, deployment=deployment, time_limit=time_limit)
     if invocation.as_json:
         told = json.loads(answer.body)
         invocation.show({"answer": told, "deployment": answer.deployment, "status": answer.status})

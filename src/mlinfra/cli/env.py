@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlinfra.cli.commands import Family, destructive, verb
+from mlinfra.cli.commands import Family, Member, destructive, verb
 from mlinfra.cli.output import Table, facts, write_document
 from mlinfra.contract.adapter import load
 from mlinfra.engine import doctor as examination
@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from mlinfra.environment import Environment
 
 
-@click.group(cls=Family)
+MEMBERS = {
+    "init": Member("mlinfra.cli.stack_files:init", "Write a stack's program and configuration into this project."),
+    "bootstrap": Member("mlinfra.cli.stack_files:bootstrap", "Make the place where an environment's state lies."),
+    "preview": Member("mlinfra.cli.stacks:preview", "Show what `env up` would change."),
+    "up": Member("mlinfra.cli.stacks:up", "Stand an environment up, or bring it to what its program says."),
+    "destroy": Member("mlinfra.cli.stacks:destroy", "Take an environment away, with all that the kit made in it."),
+}
+
+
+@click.group(cls=Family, members=MEMBERS)
 def env() -> None:
     """Environments: named places to run things."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,12 +16,13 @@ from mlinfra.cli.output import facts
 from mlinfra.errors import Denied, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mlinfra.cli.context import Invocation
+    from mlinfra.contract.adapter import Client
     from mlinfra.environment import Environment
     from mlinfra.images.build import Built, Recipe
-    from mlinfra.images.login import Source
+    from mlinfra.images.login import Credentials, Source
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 _PRINTS = "digest: str, base: str, python: str, layers: [{about, digest, size}], packages: [str]"
@@ -44,7 +46,9 @@ _OPTIONS = (
     click.option(
         "--platform", type=click.Choice(["linux/amd64", "linux/arm64"]), default="linux/amd64", help="What it runs on."
     ),
-    click.option("--user", default="", metavar="NAME", help="User to log in with.  [default: as Docker is logged in]"),
+    click.option(
+        "--user", default="", metavar="NAME", help="User to log in with.  [default: the platform's own, or as Docker]"
+    ),
     click.option("--password-stdin", is_flag=True, show_default=False, help="Read the user's password from stdin."),
 )
 
@@ -53,7 +57,8 @@ _OPTIONS = (
 def image() -> None:
     """Container images: put together from a base and the kit, without Docker.
 
-    Logins are those of `docker login` and of Docker's credential helpers. SageMaker takes linux/amd64 alone.
+    The environment's own registries are logged in to as whoever works with it; all others as `docker login` and
+    Docker's credential helpers do. SageMaker takes linux/amd64 alone.
     """
 
 
@@ -76,7 +81,8 @@ def build(invocation: Invocation, **options: Any) -> None:
 
     The same base and packages give the same digest, wherever and whenever it is done.
     """
-    made = _build(invocation, options, _source(options))
+    with _logins(invocation, options) as source:
+        made = _build(invocation, options, source)
     invocation.show(_document(made), facts(_facts(made)))
 
 
@@ -103,18 +109,18 @@ def push(invocation: Invocation, target: str, **options: Any) -> None:
     from mlinfra.images.transport import Transport  # noqa: PLC0415  help needs none of it
 
     there = invocation.choose().environment
-    source = _source(options)
     wanted = _target(target, there, options["kind"])
-    made = _build(invocation, options, source)
-    wanted = replace(wanted, tag=wanted.tag or f"{options['kind']}-{made.digest.partition(':')[2][:_TAG_LENGTH]}")
-    traffic = images.push(
-        made,
-        wanted,
-        source=source,
-        transport=Transport(there.ca_bundle),
-        cache=_cache(invocation),
-        say=invocation.say,
-    )
+    with _logins(invocation, options) as source:
+        made = _build(invocation, options, source)
+        wanted = replace(wanted, tag=wanted.tag or f"{options['kind']}-{made.digest.partition(':')[2][:_TAG_LENGTH]}")
+        traffic = images.push(
+            made,
+            wanted,
+            source=source,
+            transport=Transport(there.ca_bundle),
+            cache=_cache(invocation),
+            say=invocation.say,
+        )
     _keep(invocation, options["kind"], str(wanted.at(made.digest)), made.python)
     told = {"image": str(wanted.at(made.digest)), **_document(made), "sent": traffic.sent}
     invocation.show(told, facts({"image": told["image"], "tag": wanted.tag, **_facts(made), "sent": traffic.sent}))
@@ -167,23 +173,42 @@ def _whole_lines(file: Path) -> list[str]:
     return file.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
 
 
-def _source(options: dict[str, Any]) -> Source:
+@contextmanager
+def _logins(invocation: Invocation, options: dict[str, Any]) -> Iterator[Source]:
+    """Who to be for a registry: the user given, else what the platform or Docker says of the registry."""
+    from mlinfra.contract import adapter  # noqa: PLC0415  help needs none of it
     from mlinfra.images.dockerconfig import docker_credentials  # noqa: PLC0415  help needs none of it
+    from mlinfra.images.login import platform_source  # noqa: PLC0415  help needs none of it
+    from mlinfra.images.transport import Transport  # noqa: PLC0415  help needs none of it
+
+    if options["user"]:
+        known = _given(options)
+        yield lambda _host: known
+        return
+    there = invocation.choose().environment
+    with ExitStack() as open_clients:
+
+        def connect() -> Client:
+            client = adapter.load(there.platform).connect(there)
+            open_clients.callback(client.close)
+            return client
+
+        yield platform_source(connect, docker_credentials, Transport(there.ca_bundle))
+
+
+def _given(options: dict[str, Any]) -> Credentials:
     from mlinfra.images.login import Credentials  # noqa: PLC0415  help needs none of it
 
-    if not options["user"]:
-        return docker_credentials
     if not options["password_stdin"]:
         raise UsageError("a user logs in with a password", given=options["user"], todo="add --password-stdin")
     password = sys.stdin.readline().rstrip("\r\n")
     if not password:
         raise Denied("no password came on stdin", given=options["user"])
-    known = Credentials(options["user"], password)
-    return lambda _host: known
+    return Credentials(options["user"], password)
 
 
 def _target(text: str, there: Environment, kind: str) -> Any:
-    from mlinfra.images.reference import Reference  # noqa: PLC0415  help needs none of it
+    from mlinfra.images.reference import Reference, is_loopback  # noqa: PLC0415  help needs none of it
 
     home = there.registries.get("images", "")
     if not text and not home:
@@ -192,6 +217,9 @@ def _target(text: str, there: Environment, kind: str) -> Any:
     reference = Reference.parse(given)
     if reference.digest:
         raise UsageError("an image is pushed under a tag", given=given, todo="leave the digest out")
+    if there.emulated and not is_loopback(reference.host):
+        todo = "push to a registry of this machine: --to localhost:5000/REPOSITORY"
+        raise UsageError("an emulated environment must not lead beyond this machine", given=given, todo=todo)
     named = ":" in given.rpartition("/")[2]
     return reference if named else replace(reference, tag="")
 

@@ -6,10 +6,10 @@ adapter imports no vendor SDK; only `connect` does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from mlinfra.contract.endpoints import EndpointObserver
 from mlinfra.contract.jobs import JobObserver
@@ -47,6 +47,40 @@ class Rate:
 
     per_second: float
     burst: int = 1
+
+
+@dataclass(frozen=True)
+class RegistryLogin:
+    """What a platform gives whoever wants to log in to one of its container registries; `images.login` does the rest.
+
+    `scheme` says what `token` is:
+
+    - `ecr`: `authorizationData[0].authorizationToken` of ECR's GetAuthorizationToken.
+    - `google`: an OAuth access token for Artifact Registry.
+    - `azure`: an Azure AD access token for the registry, to be exchanged there; `tenant` is the directory's id.
+    - `basic`: a password, of `user`.
+    """
+
+    scheme: str
+    token: str = field(repr=False)
+    user: str = ""
+    tenant: str = ""
+
+
+@runtime_checkable
+class RegistryClient(Protocol):
+    """A client that can log in to its platform's container registries as well. Optional: who lacks it has none."""
+
+    def registry_login(self, registry: str) -> RegistryLogin | None:
+        """The way into a registry, named by its host (with its port, if any), as who calls; None where it is not ours.
+
+        "Not ours" needs no call: what the host's name says is enough, and Docker's own logins are then asked. An
+        emulated environment's client answers for hosts of this machine alone. Else one call of the platform, safe to
+        repeat; blocks as `send` does. Several registries may be asked for, from several threads.
+
+        Raises:
+            MlinfraError: the vendor's error; a `Denied` lets Docker's own logins be tried.
+        """
 
 
 class Client(Protocol):
@@ -166,7 +200,7 @@ class Adapter:
         Raises:
             CapabilityError: the SDK is not installed; names the install command.
         """
-        if self.sdk and find_spec(self.sdk) is None:
+        if self.sdk and not _is_installed(self.sdk):
             raise CapabilityError(
                 f"the SDK of platform {self.platform} is not installed",
                 given=self.sdk,
@@ -184,6 +218,14 @@ class Observer(JobObserver, RunObserver, ModelObserver, EndpointObserver, Protoc
 
 class ConfigModule(Config, Permissions, Protocol):
     """The module `config.py`."""
+
+
+def _is_installed(module: str) -> bool:
+    """Whether a module could be imported; of one inside another that is missing, no."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def platforms() -> list[str]:

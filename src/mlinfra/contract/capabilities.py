@@ -40,6 +40,8 @@ class Capability(StrEnum):
     ENDPOINT_SHADOW = "endpoint.shadow"
     ENDPOINT_AUTOSCALE = "endpoint.autoscale"
     ENDPOINT_SCALE_TO_ZERO = "endpoint.scale_to_zero"
+    ENDPOINT_SERVERLESS = "endpoint.serverless"
+    ENDPOINT_ASYNCHRONOUS = "endpoint.asynchronous"
     ENDPOINT_CAPTURE = "endpoint.capture"
     ENDPOINT_CAPTURE_EXCLUDE = "endpoint.capture_exclude"
     ENDPOINT_PUBLIC = "endpoint.public"
@@ -150,6 +152,8 @@ def needed_by_endpoint(spec: EndpointSpec) -> dict[str, Capability]:
         "rollout.strategy": (spec.rollout.strategy == "canary", Capability.ENDPOINT_TRAFFIC),
         "scale.max": (spec.scale.max > spec.scale.min, Capability.ENDPOINT_AUTOSCALE),
         "scale.min": (spec.scale.min == 0, Capability.ENDPOINT_SCALE_TO_ZERO),
+        "serverless": (spec.serverless is not None, Capability.ENDPOINT_SERVERLESS),
+        "asynchronous": (spec.asynchronous is not None, Capability.ENDPOINT_ASYNCHRONOUS),
         "capture": (capture is not None, Capability.ENDPOINT_CAPTURE),
         "capture.exclude": (capture is not None and bool(capture.exclude), Capability.ENDPOINT_CAPTURE_EXCLUDE),
         "access.public": (spec.access.public, Capability.ENDPOINT_PUBLIC),

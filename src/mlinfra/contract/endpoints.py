@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mlinfra.environment import Environment
     from mlinfra.spec import EndpointSpec
 
+ASYNCHRONOUS_FOLDER = "asynchronous"  # in the environment's store: below it a folder for each asynchronous endpoint
+
 
 @dataclass(frozen=True)
 class DeploymentDesired:
@@ -29,7 +31,8 @@ class DeploymentDesired:
     `name` is derived from the variant's name and the digest of all that makes the deployment what it is, so an
     unchanged deployment keeps its name and a changed one is a new deployment. `server` are the settings that the
     model server reads (portable; the adapter adds the container's paths). `requirements` are those of the model
-    package, empty where it is sealed.
+    package, empty where it is sealed. For a serverless endpoint the package also lies beside the artefact's folder as
+    one archive, `<artefact.uri>.tar.gz`.
     """
 
     name: str
@@ -112,7 +115,8 @@ class DeploymentObservation:
 class EndpointObservation:
     """An endpoint as the platform tells it. `url` is where predictions are asked for.
 
-    `complete` is false where a list tells less than a look at the endpoint itself would.
+    `complete` is false where a list tells less than a look at the endpoint itself would. An `asynchronous` one takes
+    requests through the store (`AsynchronousRenderer`).
     """
 
     native_id: str
@@ -128,6 +132,7 @@ class EndpointObservation:
     expires: datetime | None = None
     owned_by_stack: bool = False
     complete: bool = True
+    asynchronous: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
     native: Document = field(default_factory=dict)
 
@@ -160,6 +165,14 @@ class Invocation:
     body: bytes
     content_type: str = "application/json"
     deployment: str = ""
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """Where in the environment's store the answer of an asynchronous request will lie, and where a failure's text."""
+
+    answer: str
+    failure: str
 
 
 @dataclass(frozen=True)
@@ -232,6 +245,21 @@ class EndpointRenderer(Protocol):
         """The address of the vendor's page for it, empty where there is none."""
 
 
+class AsynchronousRenderer(EndpointRenderer, Protocol):
+    """`render/endpoints.py` of a platform that has `ENDPOINT_ASYNCHRONOUS`."""
+
+    def invoke_later(
+        self,
+        endpoint: EndpointObservation,
+        source: str,
+        content_type: str,
+        environment: Environment,
+        *,
+        time_limit: float,
+    ) -> Request:
+        """Put a request into the endpoint's queue; `source` is the address of its body, which must stay for so long."""
+
+
 class EndpointObserver(Protocol):
     """The part of the module `observe.py` that reads replies about endpoints."""
 
@@ -255,3 +283,13 @@ class EndpointObserver(Protocol):
 
         `model_digest` is left out where the platform does not tell it.
         """
+
+
+class AsynchronousObserver(EndpointObserver, Protocol):
+    """`observe.py` of a platform that has `ENDPOINT_ASYNCHRONOUS`."""
+
+    def deferred(self, reply: Mapping[str, Any], environment: Environment) -> Deferred:
+        """A reply of `invoke_later`."""
+
+    def failure(self, content: bytes, environment: Environment) -> Invocation:
+        """The text that lies where a failure is told, as the model server's answer."""

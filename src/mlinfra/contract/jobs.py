@@ -93,11 +93,15 @@ class JobPage:
 
 @dataclass(frozen=True)
 class JobQuery:
-    """What to list. Empty fields do not narrow. `updated_after` is for incremental tracking."""
+    """What to list. Empty fields do not narrow. `updated_after` is for incremental tracking.
+
+    `created_after` narrows where the platform does not tell when a job changed last; others may leave it aside.
+    """
 
     id: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     updated_after: datetime | None = None
+    created_after: datetime | None = None
     page_size: int = 100
 
 

@@ -119,8 +119,10 @@ class ModelRenderer(Protocol):
     ) -> tuple[Request, ...]:
         """Set marks. `siblings` are the model's other versions, from which a moved alias must go."""
 
-    def delete_version(self, version: VersionObservation, environment: Environment) -> tuple[Request, ...]:
-        """Remove one version."""
+    def delete_version(
+        self, version: VersionObservation, siblings: tuple[VersionObservation, ...], environment: Environment
+    ) -> tuple[Request, ...]:
+        """Remove one version. `siblings` are the model's other versions; without any, `delete_model` follows."""
 
     def delete_model(self, model: str, environment: Environment) -> tuple[Request, ...]:
         """Remove the empty model."""

@@ -52,11 +52,28 @@ class Lookup:
 
     So finding it means that the request had its effect, and a conflict means that it is there already.
     `request` reads the resource by name or tag. `items` is the dotted path of the list in its reply, empty
-    where the reply is the resource itself. The first thing found stands in for the request's reply.
+    where the reply is the resource itself; `where` are the members by which to find it in a list that the platform
+    cannot narrow. The first thing found stands in for the request's reply.
     """
 
     request: Request
     items: str = ""
+    where: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Follow:
+    """How to see the end of an effect that goes on after its reply: the platform's long-running operation.
+
+    `request` asks after it and refers to the reply that began it. Once it is over, true lies at the dotted path `over`
+    of the answer, and at `error` a text where it failed. A reply without anything at `over` began none: it is what a
+    look-up found in its place. `every` are the seconds between two looks.
+    """
+
+    request: Request
+    over: str
+    error: str
+    every: float
 
 
 @dataclass(frozen=True)
@@ -66,7 +83,8 @@ class Request:
     `step` names it among the requests of a procedure, for `Ref`. `effect` says whether it changes anything.
     `quota` is the bucket of the adapter's `QUOTAS` that it draws on, empty for none. `repeatable`: its name
     or token makes a second sending harmless. A request that is not repeatable has a `lookup`; one that changes
-    something that exists is repeatable and has none.
+    something that exists is repeatable and has none. Where the effect goes on after the reply, `follow` says how to
+    see its end.
     """
 
     step: str
@@ -78,6 +96,7 @@ class Request:
     lookup: Lookup | None = None
     repeatable: bool = False
     depends_on: tuple[str, ...] = ()
+    follow: Follow | None = None
 
     def __post_init__(self) -> None:
         if self.effect and not self.repeatable and self.lookup is None:
@@ -114,18 +133,19 @@ class Request:
             "depends_on": list(self.depends_on),
         }
         if self.lookup:
-            document["lookup"] = {"request": self.lookup.request.as_document(), "items": self.lookup.items}
+            document["lookup"] = _inner(self.lookup)
+        if self.follow:
+            document["follow"] = _inner(self.follow)
         return document
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Request:
         """The request that `as_document` wrote."""
         fields = dict(document)
-        lookup = fields.pop("lookup", None)
-        if lookup:
-            lookup = Lookup(cls.from_document(lookup["request"]), lookup["items"])
-        body = _decode(fields.pop("body"))
-        return cls(**{**fields, "body": body, "lookup": lookup, "depends_on": tuple(fields["depends_on"])})
+        for name, kind in (("lookup", Lookup), ("follow", Follow)):
+            if inner := fields.get(name):
+                fields[name] = kind(**{**inner, "request": cls.from_document(inner["request"])})
+        return cls(**{**fields, "body": _decode(fields["body"]), "depends_on": tuple(fields["depends_on"])})
 
 
 def dig(document: Any, path: str) -> Any:
@@ -156,8 +176,18 @@ def found(lookup: Lookup, reply: Document) -> Document | None:
     except KeyError:
         return None
     if isinstance(item, list):
-        item = item[0] if item else None
+        item = next((each for each in item if _fits(each, lookup.where)), None)
     return item if isinstance(item, dict) and item else None
+
+
+def _fits(item: Any, where: Mapping[str, str]) -> bool:
+    return isinstance(item, dict) and where.items() <= item.items()
+
+
+def _inner(asked: Lookup | Follow) -> Document:
+    """A look-up or a follow-up; what is empty is left out."""
+    members = {name: value for name, value in vars(asked).items() if value or name == "items"}
+    return {**members, "request": asked.request.as_document()}
 
 
 def _leaves(body: Body) -> Iterator[Body]:

@@ -1,7 +1,8 @@
 """Checks a request's body offline against the description that `tools/schemas` extracted from the vendor's.
 
-The descriptions are JSON Schema, as far as the vendors' own languages need it. What a reply will fill in, and what
-is streamed from a file, counts as of the right type.
+The descriptions are JSON Schema, as far as the vendors' own languages need it, and `atMostOneOf`: groups of members of
+which protobuf's `oneof` takes one. What a reply will fill in, and what is streamed from a file, counts as of the right
+type.
 """
 
 from __future__ import annotations
@@ -103,6 +104,11 @@ def _members(
     for name in schema.get("required", ()):
         if name not in value:
             yield Problem("missing", path=f"{where}.{name}", allowed="a value", todo="add it")
+    for group in schema.get("atMostOneOf", ()):
+        given = sorted(value.keys() & set(group))
+        if len(given) > 1:
+            todo = f"remove {' and '.join(given[1:])}, or {given[0]}"
+            yield Problem("exclude each other", path=where, given=", ".join(given), allowed="one of them", todo=todo)
     for name, member in value.items():
         if "propertyNames" in schema:
             yield from problems(schema["propertyNames"], name, f"{where}.{name}", whole)

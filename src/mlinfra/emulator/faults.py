@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +18,7 @@ from mlinfra.spec.problems import problem, spec_error
 from mlinfra.spec.words import findings_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mlinfra.emulator.calls import Call
@@ -172,7 +173,7 @@ def _named(finding: Finding, found: Problem) -> Problem:
 def member(body: Any, path: str) -> Any:
     """The member of a body at a path such as `Channels.0.ChannelName`; None where there is none."""
     for part in path.split("."):
-        if isinstance(body, dict):
+        if isinstance(body, Mapping):
             body = body.get(part)
         elif isinstance(body, (list, tuple)) and part.isdigit() and int(part) < len(body):
             body = body[int(part)]

@@ -55,7 +55,7 @@ def end_all(host: Host) -> None:
     """Stop every job, delete every endpoint, and kill what does not end within a few seconds."""
     for endpoint in list(_pages(host, "ListEndpoints", "endpoints")):
         with suppress(NotFound):
-            host.call("DeleteEndpoint", {"endpoint": endpoint["name"]})
+            host.call("DeleteEndpoint", {"endpoint": endpoint["endpoint"]})
     for job in list(_pages(host, "ListJobs", "jobs", states=_LIVE)):
         with suppress(NotFound):
             host.call("StopJob", {"name": job["name"]})

@@ -11,8 +11,13 @@ from mlinfra.errors import CapabilityError
 if TYPE_CHECKING:
     from mlinfra.emulator.emulator import Emulator
 
-PLATFORMS: dict[str, str] = {"aws": "mlinfra.emulator.aws:AwsEmulator"}
-_PACKAGES = ("cryptography", "grpc", "moto")  # what the extra brings
+PLATFORMS: dict[str, str] = {
+    "aws": "mlinfra.emulator.aws:AwsEmulator",
+    "gcp": "mlinfra.emulator.gcp:GcpEmulator",
+}
+_COMMON = ("cryptography", "grpc")
+_PACKAGES = {"aws": (*_COMMON, "moto"), "gcp": (*_COMMON, "google.cloud.aiplatform_v1")}  # what the extras bring
+_EXTRAS = {"aws": "emulator", "gcp": "emulator,gcp"}
 
 
 def check(platform: str) -> None:
@@ -28,13 +33,20 @@ def check(platform: str) -> None:
             allowed=", ".join(PLATFORMS),
             todo="`local` is this machine itself and needs none" if platform == "local" else "start one of those",
         )
-    missing = [package for package in _PACKAGES if find_spec(package) is None]
+    missing = [package for package in _PACKAGES[platform] if not _installed(package)]
     if missing:
         raise CapabilityError(
-            "the emulators need packages that are not installed",
+            "the emulator needs packages that are not installed",
             given=", ".join(missing),
-            todo="pip install 'mlinfra-kit[emulator]'",
+            todo=f"pip install 'mlinfra-kit[{_EXTRAS[platform]}]'",
         )
+
+
+def _installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # what it lies in is not there
+        return False
 
 
 def load(platform: str) -> type[Emulator]:

@@ -2,7 +2,8 @@
 
 Some platforms take neither a name nor a token on create, so two machines that submit the same work at once would
 make two. The first to write the claim object creates; the others wait for what it makes. A claim is not given back
-after the create: until it runs out, lists may not show what was made.
+after the create: until it runs out, lists may not show what was made. Its object stays as long as what was made, so
+whoever writes it where there was none knows without looking that nothing is there.
 """
 
 from __future__ import annotations
@@ -58,8 +59,10 @@ def claim(
     Raises:
         Unavailable: another process holds the claim and nothing showed while it was valid.
     """
-    key = f"kit/claims/{hashlib.sha256(f'{procedure}/{step}'.encode()).hexdigest()[:40]}.json"
+    key = _key(procedure, step)
     ours = Claim(session, key, uuid.uuid4().hex)
+    if _is_first(ours):
+        return ours, None
     ends = session.clock.monotonic() + 2 * LIFETIME
     while session.clock.monotonic() < ends:
         existing = look_up()
@@ -73,10 +76,29 @@ def claim(
     raise Unavailable("another machine claimed this work and nothing came of it", given=key)
 
 
+def forget(session: Session, procedure: str, step: str) -> None:
+    """Remove what is left of a claim, once what was made is gone for good."""
+    records.delete(session, _key(procedure, step))
+
+
+def _key(procedure: str, step: str) -> str:
+    return f"kit/claims/{hashlib.sha256(f'{procedure}/{step}'.encode()).hexdigest()[:40]}.json"
+
+
+def _is_first(ours: Claim) -> bool:
+    return _write(ours, None)
+
+
 def _take(ours: Claim) -> bool:
     held = records.read(ours.session, ours.key)
+    if held is not None and held.document["token"] == ours.token:
+        return True  # written, but the answer was lost
     if held is not None and not _free(ours.session, held):
         return False
+    return _write(ours, held)
+
+
+def _write(ours: Claim, held: Record | None) -> bool:
     document = {
         "token": ours.token,
         "host": socket.gethostname(),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlinfra.engine import audit, records
-from mlinfra.engine.effects import send_all
+from mlinfra.engine import audit, claims, records
+from mlinfra.engine.effects import effect
+from mlinfra.engine.following import follow_to_end
 from mlinfra.engine.marks import alone
 from mlinfra.engine.uses import end_use
 from mlinfra.engine.versions import parse, resolve, versions
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from mlinfra.contract.requests import Document, Request
     from mlinfra.engine.references import Reference
     from mlinfra.engine.session import Session
+
+_CREATE = "create"  # the step of a registration that makes the version
 
 
 def delete(
@@ -108,23 +111,25 @@ def _delete(session: Session, version: VersionObservation) -> None:
     note = {"version": version.version, "digest": version.digest}
     with alone(session, version.model):
         records.write(session, _key(version.model, version.version), note)
-        others = [each for each in versions(session, version.model) if each.native_id != version.native_id]
-        _send(session, version, session.adapter.models.delete_version(version, session.environment))
+        others = tuple(each for each in versions(session, version.model) if each.native_id != version.native_id)
+        _send(session, version, session.adapter.models.delete_version(version, others, session.environment))
         if not others:
             _send(session, version, session.adapter.models.delete_model(version.model, session.environment))
     _end(session, version.model, note)
 
 
 def _send(session: Session, version: VersionObservation, requests: tuple[Request, ...]) -> None:
-    """Send; what is gone already was the aim."""
+    """Send, and see the end of each; what is gone already was the aim."""
     try:
-        send_all(session, f"model/{version.name}/delete", requests)
+        for request in requests:
+            follow_to_end(session, request, effect(session, f"model/{version.name}/delete", request))
     except NotFound:
         session.say(f"{version.name} was gone already")
 
 
 def _end(session: Session, model: str, note: Document) -> None:
     """What follows once the registry has forgotten the version: its bytes, the log, and the note itself."""
+    claims.forget(session, f"model/{model}/{note['digest']}", _CREATE)
     if note["digest"] and end_use(session, note["digest"], model):
         session.say(f"removed the bytes of {model}:{note['version']}; no other version holds them")
     audit.record(session, "delete", f"model/{model}:{note['version']}", digest=note["digest"])

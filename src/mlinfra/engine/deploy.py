@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mlinfra.contract.capabilities import Capability, needed_by_endpoint, require
 from mlinfra.contract.states import EndpointState, VersionState
 from mlinfra.engine.approval import require_approved
+from mlinfra.engine.archives import send_archive
 from mlinfra.engine.captures import capture_uri
 from mlinfra.engine.deployments import Served, policy_of, release_of
 from mlinfra.engine.endpoint_work import Change, Outcome, Work, at_work, raise_for_end, standing
@@ -51,8 +52,12 @@ def deploy(session: Session, spec: EndpointSpec, *, time_limit: float | None = N
     require(environment.platform, adapter.capabilities, {**needed_by_endpoint(spec), **_needed_by_shares(spec)})
     adapter.config.check_overrides(spec.overrides.get(environment.platform, {}), environment)
     watcher = watcher_of(spec, environment, adapter.capabilities)
-    wanted = release_of(spec, served(session, spec), environment, adapter, capture_uri(session, spec.name))
+    models = served(session, spec)
+    wanted = release_of(spec, models, environment, adapter, capture_uri(session, spec.name))
     with at_work(session, spec.name, time_limit=time_limit) as work:
+        if spec.serverless:
+            for each in models.values():
+                send_archive(session, each.version)
         gone_on_with = _settle_standing(work, wanted, work.living(spec))
         if gone_on_with:
             raise_for_end(spec.name, gone_on_with)
@@ -137,7 +142,8 @@ def _reach(work: Work, wanted: Release, watcher: Watcher) -> Outcome:
     watcher = watcher_beside(watcher, wanted.spec, old)
     session.say(f"rollback watched by: {watcher}")
     policy, who = policy_of(wanted.spec), session.caller.principal
-    rollout = begin(old, wanted, policy, session.clock.now(), who=who, guarded=watcher.is_platform)
+    guarded = watcher.is_platform or wanted.spec.replaced_whole
+    rollout = begin(old, wanted, policy, session.clock.now(), who=who, guarded=guarded)
     ended = work.carry(rollout)
     raise_for_end(work.name, ended)
     return Outcome(Change.ROLLED_OUT, work.observe(), ended, str(watcher))

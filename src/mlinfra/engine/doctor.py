@@ -114,7 +114,7 @@ def _freshness(environment: Environment, folders: Folders) -> Iterator[Check]:
         return
 
     def check() -> str:
-        newest = sync.last_update(kept.stack, kept.folder)
+        newest = sync.last_update(kept.stack, kept.folder, kept.variables)
         if newest == kept.update:
             return f"update {newest} of stack {kept.stack}"
         raise Conflict(

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mlinfra.engine.asynchronous import remove_left
 from mlinfra.engine.endpoint_work import Change, Outcome, Work, at_work, raise_for_end, standing
 from mlinfra.engine.endpoints import name_of
 from mlinfra.engine.releases import serving, sized, version_of
@@ -91,7 +92,8 @@ def rollback(session: Session, reference: str, to: str | None = None) -> Outcome
             old = serving(observed, book.known(), goal.spec)
             goal = replace(sized(goal, old, observed), expires=observed.expires)
             who = session.caller.principal
-            rollout = begin(old, goal, Policy(), session.clock.now(), who=who, reverses=True)
+            now, whole = session.clock.now(), goal.spec.replaced_whole
+            rollout = begin(old, goal, Policy(), now, who=who, reverses=True, guarded=whole)
         elif not rollout.reverses and to is None:
             return _send_back(work, rollout)
         elif not rollout.reverses or not (to is None or _is_named(rollout.new, to)):
@@ -142,6 +144,8 @@ def delete(session: Session, reference: str) -> bool:
         if observed is not None:
             work.audit("delete", deployments=sorted(observed.traffic))
             work.shape(nothing(session, _last_spec(work, name)))
+        if _last_spec(work, name).asynchronous or (observed and observed.asynchronous):
+            remove_left(session, name)
         known = work.ledger.etag is not None
         work.ledger.remove()
         return observed is not None or known

@@ -133,8 +133,11 @@ def invoke(
     body: bytes | None = None,
     content_type: str = JSON,
     deployment: str | None = None,
+    time_limit: float | None = None,
 ) -> Invocation:
     """Ask for predictions: of rows, or with a body of one's own.
+
+    `time_limit` in seconds bounds the waiting for an asynchronous endpoint.
 
     Raises:
         NotFound: there is no such endpoint or deployment.
@@ -147,7 +150,9 @@ def invoke(
     if deployment is not None:
         deployment_of(session, endpoint, deployment)
     content = body_of(rows) if body is None else body
-    invocation = ask(session, endpoint, content, deployment=deployment, content_type=content_type)
+    invocation = ask(
+        session, endpoint, content, deployment=deployment, content_type=content_type, time_limit=time_limit
+    )
     raise_for_status(invocation)
     return invocation
 

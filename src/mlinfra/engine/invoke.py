@@ -6,7 +6,9 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mlinfra.engine.asynchronous import ask_later
 from mlinfra.engine.effects import read
+from mlinfra.engine.targeting import ask_until_it_answers, is_chosen_by_chance
 from mlinfra.errors import InputRejected, InvocationFailed, NotFound, shorten
 
 if TYPE_CHECKING:
@@ -27,18 +29,31 @@ def ask(
     *,
     deployment: str | None = None,
     content_type: str = JSON,
+    time_limit: float | None = None,
 ) -> Invocation:
     """Send a body to an endpoint, or to one of its deployments, and return whatever the model server answers.
 
+    `time_limit` in seconds bounds the waiting for an asynchronous endpoint, which holds one deployment; others answer
+    at once or not at all.
+
     Raises:
         NotFound: the endpoint or deployment is gone.
+        CapabilityError: the deployment has no traffic, and the platform's requests name none.
         TemporaryError: no answer after all tries.
     """
-    renderer = session.adapter.endpoints
-    reply = read(session, renderer.invoke(endpoint, deployment, body, content_type, session.environment))
-    if reply is None:
-        raise NotFound("nobody answers there", given=deployment or endpoint.name, todo="`mlinfra endpoint list`")
-    return _named(session.adapter.observe.invocation(reply, session.environment), endpoint)
+    if endpoint.asynchronous:
+        return _named(ask_later(session, endpoint, body, content_type, time_limit=time_limit), endpoint)
+
+    def once() -> Invocation:
+        renderer = session.adapter.endpoints
+        reply = read(session, renderer.invoke(endpoint, deployment, body, content_type, session.environment))
+        if reply is None:
+            raise NotFound("nobody answers there", given=deployment or endpoint.name, todo="`mlinfra endpoint list`")
+        return _named(session.adapter.observe.invocation(reply, session.environment), endpoint)
+
+    if deployment is not None and is_chosen_by_chance(session):
+        return ask_until_it_answers(session, endpoint, deployment, once)
+    return once()
 
 
 def body_of(rows: Sequence[Any]) -> bytes:

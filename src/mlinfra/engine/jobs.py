@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from mlinfra.contract.handles import Handle
 from mlinfra.contract.jobs import JobQuery
 from mlinfra.contract.states import JobState
-from mlinfra.engine import audit
+from mlinfra.engine import audit, claims
 from mlinfra.engine.effects import effect, read, read_all
+from mlinfra.engine.following import follow_to_end
 from mlinfra.engine.followups import Followed, follow_up
 from mlinfra.engine.track import find_jobs, observe_job, wait_for
 from mlinfra.engine.transfer import download_tree
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 _SHORTEST_ID = 6  # hex digits of a work's id that people may type
 _LOG_PAUSE = 0.5  # seconds between looks at a log that is being written
 _STOP_DEADLINE = 300.0
+_CREATE = "create"  # the step of a submission that makes the job
 REPORT = "result.json"  # the runner's own word on how the job ended, in the job's result folder
+FAILURE = "failure"  # likewise the reason of a failure, and the last lines that the command printed
 
 
 def resolve(session: Session, reference: str) -> JobObservation:
@@ -49,7 +52,7 @@ def resolve(session: Session, reference: str) -> JobObservation:
             raise UsageError("several jobs begin with these digits", given=reference, todo="give more of them")
         if found:
             return max(found, key=lambda job: job.attempt)
-    return observe_job(session, reference)
+    return _explained(session, observe_job(session, reference))
 
 
 def handle_of(session: Session, job: JobObservation) -> Handle:
@@ -149,7 +152,10 @@ def delete(session: Session, job: JobObservation) -> None:
             f"job {job.name} is {job.state}", given=job.native_id, todo=f"`mlinfra job stop {job.native_id}` first"
         )
     store = session.store()
-    effect(session, f"job/{job.id}/{job.attempt}", session.adapter.jobs.delete(job, session.environment))
+    procedure = f"job/{job.id}/{job.attempt}"
+    request = session.adapter.jobs.delete(job, session.environment)
+    follow_to_end(session, request, effect(session, procedure, request))
+    claims.forget(session, procedure, _CREATE)
     if job.id:
         for info in store.list(f"jobs/{job.id}/{job.attempt}/"):
             store.delete(info.key)
@@ -190,7 +196,21 @@ def _digests(session: Session, job: JobObservation) -> dict[str, str]:
 
 def _whole(session: Session, job: JobObservation) -> JobObservation:
     """A listing tells little of a failure; the reason is worth a call."""
-    return job if job.state is JobState.SUCCEEDED else observe_job(session, job.native_id)
+    return job if job.state is JobState.SUCCEEDED else _explained(session, observe_job(session, job.native_id))
+
+
+def _explained(session: Session, job: JobObservation) -> JobObservation:
+    """With the runner's own reason, where the platform tells no more than that the command failed."""
+    if job.state is not JobState.FAILED or job.result is None:
+        return job
+    store = session.store()
+    try:
+        text = store.get(f"{store.key(job.result.uri)}/{FAILURE}").decode(errors="replace").strip()
+    except NotFound:
+        return job
+    if text.partition("\n")[0] in job.reason:
+        return job
+    return replace(job, reason=f"{text}\n{job.reason}".strip())
 
 
 def _looks_like_id(text: str) -> bool:

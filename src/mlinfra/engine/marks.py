@@ -132,7 +132,7 @@ def mark(
         sent.append(clock.monotonic())
         return Send(renderer.mark(seen[0], marks, siblings, environment))
 
-    reconcile(session, f"model/{version.name}/marks", observe, next_step, deadline=DEADLINE)
+    reconcile(session, f"model/{version.name}/marks", observe, next_step, deadline=DEADLINE, between=held.renew)
     return seen[0]
 
 

@@ -216,7 +216,7 @@ def _reconcile(session: Session, held: Lease, registration: Registration) -> tup
         return patience.temper(renderer.next_step(registration, replies, environment))
 
     name = f"model/{registration.model}/{registration.digest}"
-    reply = reconcile(session, name, observe, next_step, deadline=DEADLINE)
+    reply = reconcile(session, name, observe, next_step, deadline=DEADLINE, between=held.renew)
     version = session.adapter.observe.version(reply, environment)
     if version.digest != registration.digest:
         raise IntegrityError(

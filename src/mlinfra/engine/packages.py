@@ -144,7 +144,7 @@ def package_of(session: Session, version: VersionObservation) -> Package:
         IntegrityError: another package lies at the version's address, or none any more.
     """
     try:
-        package = stored_package(session, _prefix(session, version))
+        package = stored_package(session, place_of(session, version))
     except NotFound as exc:
         raise IntegrityError("the version's package is gone from the store", given=version.name) from exc
     if package.digest != version.digest:
@@ -163,7 +163,7 @@ def fetch_package(session: Session, version: VersionObservation, target: Path) -
         Conflict: `target` exists and is not an empty folder.
         CapacityUnavailable: the disk is full; nothing is left of it.
     """
-    artefact = Artefact(session.store().uri(_prefix(session, version)), version.digest, is_folder=True)
+    artefact = Artefact(session.store().uri(place_of(session, version)), version.digest, is_folder=True)
     return download_tree(session, artefact, target, verify=lambda folder: verify_package(folder, version.digest))
 
 
@@ -180,7 +180,12 @@ def package_at_hand(session: Session, version: VersionObservation) -> Path:
     return folder
 
 
-def _prefix(session: Session, version: VersionObservation) -> str:
+def place_of(session: Session, version: VersionObservation) -> str:
+    """The prefix in the store below which a version's package lies.
+
+    Raises:
+        CapabilityError: another tool registered the version, and the kit cannot read it.
+    """
     if version.artefact is None or not version.digest:
         raise CapabilityError(
             f"{version.name} was registered by another tool; the kit knows neither its bytes nor their digest",

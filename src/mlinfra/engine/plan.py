@@ -18,6 +18,7 @@ from mlinfra.contract.jobs import Artefact
 from mlinfra.contract.requests import File, Request
 from mlinfra.engine.prepare import LocalInput, wheels_prefix
 from mlinfra.engine.submissions import Submitted, bundle_key
+from mlinfra.engine.watchers import watcher_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,6 +145,7 @@ def plan_endpoint(spec: EndpointSpec, environment: Environment, adapter: Adapter
         choices=tuple(adapter.endpoints.choices(spec, environment)),
         losses=tuple(losses(adapter.capabilities, needed_by_endpoint(spec))),
         permissions=adapter.config.permissions(environment),
+        notes=(f"rollback watched by: {watcher_of(spec, environment, adapter.capabilities)}",),
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.contract.capabilities import Capability, Level, support
 from mlinfra.engine.invoke import ask, body_of, predictions_of
 from mlinfra.engine.shaping import observe
+from mlinfra.engine.targeting import out_of_reach
 from mlinfra.engine.traffic import WHOLE
 from mlinfra.errors import DeploymentFailed, InputRejected, InvocationFailed, NotFound, TemporaryError, shorten
 
@@ -51,7 +51,7 @@ def probe(session: Session, endpoint: EndpointObservation, deployment: Deploymen
 def _answers(
     session: Session, endpoint: EndpointObservation, deployment: DeploymentDesired, rows: list[Any]
 ) -> list[Any]:
-    only = endpoint.traffic.get(deployment.name) == WHOLE and not _has_targets(session)
+    only = endpoint.traffic.get(deployment.name) == WHOLE and bool(out_of_reach(session, endpoint, deployment.name))
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return predictions_of(ask(session, endpoint, body_of(rows), deployment=None if only else deployment.name))
@@ -70,13 +70,9 @@ def _answers(
 
 def _out_of_reach(session: Session, endpoint: EndpointObservation, deployment: DeploymentDesired) -> str:
     """Why this one deployment cannot be asked; empty when it can."""
-    if _has_targets(session) or endpoint.traffic.get(deployment.name) == WHOLE:
+    if endpoint.traffic.get(deployment.name) == WHOLE:
         return ""
-    return support(session.adapter.capabilities, Capability.ENDPOINT_TARGET).reason
-
-
-def _has_targets(session: Session) -> bool:
-    return support(session.adapter.capabilities, Capability.ENDPOINT_TARGET).level is not Level.ABSENT
+    return out_of_reach(session, endpoint, deployment.name)
 
 
 def _alike(answered: Any, expected: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlinfra.contract.steps import Done, Failed, Send, Step, Wait
 from mlinfra.engine.effects import send_all
+from mlinfra.engine.following import Following
 from mlinfra.errors import Conflict, DeploymentFailed, KitFault, Unavailable
 
 if TYPE_CHECKING:
@@ -25,38 +26,45 @@ def reconcile(
     next_step: Callable[[Observed], Step],
     *,
     deadline: float,
+    between: Callable[[], None] | None = None,
 ) -> Mapping[str, Any]:
     """Run a procedure to its end and return what `Done` holds. May be killed anywhere and run again.
 
-    `deadline` is in seconds from now; it bounds the waiting, not a request under way.
+    `deadline` is in seconds from now; it bounds the waiting, not a request under way. `between` is called in every
+    round in which nothing is observed, since a long-running operation is followed to its end.
 
     Raises:
-        DeploymentFailed: the procedure ended in `Failed`.
+        DeploymentFailed: the procedure ended in `Failed`, or a long-running operation failed.
         Unavailable: the deadline passed; the platform may still get there.
     """
     ends = session.clock.monotonic() + deadline
     said = ""
     rounds = 0
+    following = Following(session)
     while True:
-        step = next_step(observe())
+        step = following.step()
+        if step is None:
+            step = next_step(observe())
+        elif between is not None:
+            between()
         if isinstance(step, Done):
             return step.result
         if isinstance(step, Failed):
             raise DeploymentFailed(step.reason, todo=step.todo)
         if isinstance(step, Send):
             rounds += 1
-            _send(session, procedure, step, rounds)
+            _send(session, procedure, step, rounds, following)
             continue
         said = _wait(session, step, ends, said)
         rounds = 0
 
 
-def _send(session: Session, procedure: str, step: Send, rounds: int) -> None:
+def _send(session: Session, procedure: str, step: Send, rounds: int, following: Following) -> None:
     """Send, unless what was observed is no longer so; then the next round observes again."""
     if rounds > _MOST_ROUNDS_WITHOUT_WAIT:
         raise KitFault(f"{procedure} sends without end: {[request.operation for request in step.requests]}")
     try:
-        send_all(session, procedure, step.requests)
+        following.begin(step.requests, send_all(session, procedure, step.requests))
     except Conflict:
         if rounds > _MOST_CONFLICTS:
             raise

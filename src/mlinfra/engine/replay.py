@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.contract.capabilities import Capability, Level, support
 from mlinfra.engine.captures import captured, captured_locally
 from mlinfra.engine.endpoints import deployment_of, find
 from mlinfra.engine.invoke import ask, body_of, predictions_of
 from mlinfra.engine.rollout_records import Ledger
+from mlinfra.engine.targeting import out_of_reach
 from mlinfra.errors import InputRejected, InvocationFailed
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def replay(
     for record in records:
         if limit is not None and result.asked >= limit:
             break
-        target, reason = _target(session, serving, _with_digest(record, recorded), deployment)
+        target, reason = _target(session, endpoint, serving, _with_digest(record, recorded), deployment)
         if record is None or reason:
             result.passed_over[reason] += 1
         else:
@@ -104,7 +104,11 @@ def _with_digest(record: dict[str, Any] | None, recorded: dict[str, str]) -> dic
 
 
 def _target(
-    session: Session, serving: dict[str, str], record: dict[str, Any] | None, deployment: str | None
+    session: Session,
+    endpoint: EndpointObservation,
+    serving: dict[str, str],
+    record: dict[str, Any] | None,
+    deployment: str | None,
 ) -> tuple[str | None, str]:
     """Whom to ask (None: whoever the endpoint chooses), or why nobody can be asked."""
     reason = _hindrance(record)
@@ -113,10 +117,12 @@ def _target(
     alike = [name for name, digest in serving.items() if digest == record.get("model_digest")]
     if not alike:
         return None, "its model serves here no more; name a deployment to compare with"
-    alone = len(serving) == 1
-    if not alone and support(session.adapter.capabilities, Capability.ENDPOINT_TARGET).level is Level.ABSENT:
+    if len(serving) == 1:
+        return None, ""
+    within_reach = [name for name in alike if not out_of_reach(session, endpoint, name)]
+    if not within_reach:
         return None, "several deployments serve and the platform cannot ask one of them"
-    return None if alone else alike[0], ""
+    return within_reach[0], ""
 
 
 def _hindrance(record: dict[str, Any] | None) -> str:

@@ -28,7 +28,7 @@ class Phase(StrEnum):
     PROBING = "probing"  # they answer the model's own example
     SHIFTING = "shifting"  # traffic is on its way to the step's share
     BAKING = "baking"  # the step is there and is being watched
-    GUARDED = "guarded"  # the platform itself makes the change and watches it
+    GUARDED = "guarded"  # the platform itself makes the change, and watches it where it can
     FINISHING = "finishing"  # all traffic is on the new ones; the old ones go
     RETREATING = "retreating"  # traffic is on its way back
     CLEANING = "cleaning"  # it is back; the new ones go
@@ -88,6 +88,11 @@ class Rollout:
         """The deployments that were not there before."""
         known = self.old.names if self.old else frozenset()
         return tuple(each.name for each in self.new.deployments if each.name not in known)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the new release takes the old one's place without ever standing beside it."""
+        return self.old is not None and self.new.spec.replaced_whole
 
     @property
     def percent(self) -> int:
@@ -151,7 +156,10 @@ def begin(
     reverses: bool = False,
     guarded: bool = False,
 ) -> Rollout:
-    """A rollout at its start. `guarded` leaves the steps and the watching to the platform."""
+    """A rollout at its start. `guarded` leaves the steps and the watching to the platform.
+
+    One whose deployments take others' places whole has no steps, and is probed when the platform has made the change.
+    """
     phase = Phase.GUARDED if guarded else Phase.PREPARING
     first = Rollout(old, new, policy, phase=phase, since=now, begun=now, who=who, reverses=reverses)
     return _noted(first, now, "began", first.way)
@@ -185,14 +193,15 @@ def arrived(rollout: Rollout, now: datetime) -> Rollout:
         return _noted(_entered(rollout, Phase.CLEANING, now), now, "traffic is back")
     if rollout.phase is Phase.CLEANING:
         return _entered(rollout, rollout.end or Phase.ABORTED, now)
-    if rollout.phase in (Phase.FINISHING, Phase.GUARDED):
+    guarded = rollout.phase is Phase.GUARDED and not rollout.whole
+    if rollout.phase is Phase.FINISHING or guarded:
         return _noted(_entered(rollout, Phase.COMPLETED, now), now, "completed")
     return _noted(_entered(rollout, Phase.PROBING, now), now, "ready")
 
 
 def probed(rollout: Rollout, now: datetime, answer: str) -> Rollout:
     """Every newcomer answered the model's own example, or could not be asked; `answer` says which."""
-    after = Phase.SHIFTING if rollout.old else Phase.FINISHING
+    after = Phase.SHIFTING if rollout.old and not rollout.whole else Phase.FINISHING
     return _entered(_noted(rollout, now, "probed", answer), after, now)
 
 

@@ -88,7 +88,8 @@ class Verdict:
 def judge(policy: Policy, samples: Mapping[str, Sample], *, baked: bool, last: bool) -> Verdict:
     """What the figures say. A broken rule counts at any time, everything else when the step has baked.
 
-    Too few requests never hold the last step: all traffic is there, so waiting would spare nobody anything.
+    Too few requests never hold the last step: all traffic is there, so waiting would spare nobody anything. But no
+    step is taken, nor the last one ended, on figures that break a rule and are too few to go back for.
     """
     for name, sample in samples.items():
         for health in filter(None, (sample.total, sample.latest)):
@@ -105,13 +106,19 @@ def judge(policy: Policy, samples: Mapping[str, Sample], *, baked: bool, last: b
     course = _WITHOUT_DATA[policy.on_no_data]
     if short and not (last and course is Course.HOLD):
         return Verdict(course, "; ".join(short))
+    doubts = [f"{name}: {doubt}" for name, sample in samples.items() if (doubt := _broken(policy, sample.total))]
+    if doubts:
+        return Verdict(Course.HOLD, f"{'; '.join(doubts)}; {policy.enough} requests decide")
     return Verdict(Course.FORWARD, _progress(samples))
 
 
 def breach(policy: Policy, health: Health) -> str:
     """The first rule that these figures break, in words; empty when none, or when there are too few requests."""
-    if health.requests < policy.enough:
-        return ""
+    return _broken(policy, health) if health.requests >= policy.enough else ""
+
+
+def _broken(policy: Policy, health: Health) -> str:
+    """As `breach`, however few requests there are."""
     for rule in policy.rules:
         measure = METRICS[rule.metric]
         value = measure.value(health)

@@ -83,7 +83,8 @@ class Run:
     def _shape(self, rollout: Rollout) -> Rollout:
         session, policy = self._session, rollout.policy
         release = controller.goal(rollout)
-        guard = guard_of(policy, session.environment) if rollout.phase is Phase.GUARDED else None
+        watched = rollout.phase is Phase.GUARDED and not rollout.whole
+        guard = guard_of(policy, rollout.new.spec, session.environment) if watched else None
         guarded = len(policy.steps) * policy.bake if guard else 0.0
         try:
             shape(

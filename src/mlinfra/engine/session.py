@@ -13,6 +13,7 @@ from mlinfra.engine.emulated import check_emulator
 from mlinfra.engine.folders import Folders
 from mlinfra.engine.journal import Journal
 from mlinfra.engine.pacer import Pacer
+from mlinfra.engine.pauses import patiently
 from mlinfra.engine.stores import PatientStore
 from mlinfra.errors import WrongAccount
 
@@ -47,13 +48,14 @@ class Session:
 
     @property
     def caller(self) -> Caller:
-        """Who we are on this platform; asked once.
+        """Who we are on this platform; asked until there is an answer, which holds for the session.
 
         Raises:
             WrongAccount: the credentials at hand belong elsewhere.
+            TemporaryError: no answer after all tries.
         """
         if not self._caller:
-            caller = self.client.caller()
+            caller = patiently(self.client.caller, self.clock, self.say)
             self._check(caller)
             self._caller.append(caller)
         return self._caller[0]

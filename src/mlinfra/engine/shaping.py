@@ -82,7 +82,8 @@ def shape(
 ) -> EndpointObservation | None:
     """Bring the endpoint to that shape, and return it as it then is. May be killed anywhere and run again.
 
-    `between` is called before each look. Waiting longer than `give_up_after` seconds counts as a failure.
+    `between` is called before each look, and while a long-running operation is followed. Waiting longer than
+    `give_up_after` seconds counts as a failure.
 
     Raises:
         DeploymentFailed: the platform says that it cannot get there, or it was given up.
@@ -95,7 +96,7 @@ def shape(
         steps.observed = observe(session, desired.name)
         return steps.observed
 
-    reconcile(session, f"endpoint/{desired.name}", look, steps.next, deadline=deadline)
+    reconcile(session, f"endpoint/{desired.name}", look, steps.next, deadline=deadline, between=between)
     return steps.observed
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from mlinfra.engine.pauses import TRIES, pause_before_next
+from mlinfra.engine.pauses import patiently
 from mlinfra.errors import Conflict, TemporaryError
 
 if TYPE_CHECKING:
@@ -104,11 +104,4 @@ class PatientStore:
         return info if info and isinstance(content, bytes) and self._store.get(key) == content else None
 
     def _patiently(self, call: Callable[[], Result]) -> Result:
-        for attempt in range(1, TRIES):
-            try:
-                return call()
-            except TemporaryError as exc:
-                pause = pause_before_next(exc, attempt)
-                self._say(f"{exc.what}; again in {pause:.1f} s")
-                self._clock.sleep(pause)
-        return call()
+        return patiently(call, self._clock, self._say)

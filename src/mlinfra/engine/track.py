@@ -114,7 +114,9 @@ def _news(session: Session, live: list[JobObservation], since: datetime) -> Iter
     if len(live) == 1:
         yield observe_job(session, live[0].native_id)
     else:
-        yield from find_jobs(session, JobQuery(updated_after=since))
+        created = [job.created for job in live]
+        oldest = min((each for each in created if each is not None), default=None) if all(created) else None
+        yield from find_jobs(session, JobQuery(updated_after=since, created_after=oldest))
 
 
 def _created(job: JobObservation) -> float:

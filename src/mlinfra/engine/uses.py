@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mlinfra.engine import records
+from mlinfra.engine.archives import archive_key
 from mlinfra.engine.packages import models_prefix
 from mlinfra.engine.parallel import each
 from mlinfra.engine.transfer import doubt, listing_key
@@ -109,6 +110,7 @@ def _remove(session: Session, digest: str) -> None:
     ends = session.clock.monotonic() + LONGEST_REMOVAL
     doubt(session, store.uri(prefix))
     store.delete(listing_key(prefix))
+    store.delete(archive_key(digest))
     keys = [info.key for info in store.list(f"{prefix}/")]
 
     def remove(key: str) -> int:

@@ -15,24 +15,28 @@ if TYPE_CHECKING:
     from mlinfra.engine.releases import Release
     from mlinfra.engine.rollout_rules import Policy
     from mlinfra.environment import Environment
-    from mlinfra.spec import EndpointSpec
+    from mlinfra.spec import EndpointSpec, RollbackRule
 
 _GUARDED_STAGES = ("staging", "prod")
 _LARGEST_CANARY = 50  # percent that a platform's own canary may get before everything
 _SMALLEST_STEP = 10  # percent of equal steps
 _FEWEST_REPLICAS = 2
 _LONGEST_BAKE = 3600.0  # seconds between two steps
+_ABOVE = " above "  # between the metric and the bound, in the name of an alarm that stands for a rule
 _LONGEST_GUARD = 6 * 3600.0  # seconds of all of them; a platform's guard ends after 8 h, new servers' start included
 
 
 @dataclass(frozen=True)
 class Watcher:
-    """Who watches, and why not the platform where it does not."""
+    """Who watches, and why not the platform where it does not; `is_nobody` where there is nothing to go back from."""
 
     is_platform: bool
     reason: str = ""
+    is_nobody: bool = False
 
     def __str__(self) -> str:
+        if self.is_nobody:
+            return f"nobody ({self.reason})"
         return "platform alarms" if self.is_platform else f"this process ({self.reason})"
 
 
@@ -42,6 +46,9 @@ def watcher_of(spec: EndpointSpec, environment: Environment, capabilities: Capab
     Raises:
         CapabilityError: the spec insists on the platform, which cannot.
     """
+    if spec.replaced_whole:
+        reason = "the new version takes the old one's place whole, and goes back only if it does not answer its example"
+        return Watcher(is_platform=False, reason=reason, is_nobody=True)
     wish = spec.rollout.watch
     if wish == "process":
         return Watcher(is_platform=False, reason="the spec says so")
@@ -77,20 +84,30 @@ def watcher_beside(watcher: Watcher, spec: EndpointSpec, old: Release) -> Watche
     return Watcher(is_platform=False, reason=reason)
 
 
-def guard_of(policy: Policy, environment: Environment) -> Guard:
-    """What the platform is told where it watches."""
-    return Guard(policy.steps, policy.bake, tuple(sorted(environment.observability.alarms.values())))
+def guard_of(policy: Policy, spec: EndpointSpec, environment: Environment) -> Guard:
+    """What the platform is told where it watches: the alarms of the spec's rules, and those that stand for no rule."""
+    rules = set(map(rule_title, spec.rollout.rollback_on))
+    named = environment.observability.alarms.items()
+    alarms = {alarm for title, alarm in named if title in rules or _ABOVE not in title}
+    return Guard(policy.steps, policy.bake, tuple(sorted(alarms)))
+
+
+def rule_title(rule: RollbackRule) -> str:
+    """The name under which an environment tells the alarm that expresses a rule: `error_rate above 1%`."""
+    return f"{rule.metric}{_ABOVE}{rule.above}"
 
 
 def _unable(spec: EndpointSpec, environment: Environment, capabilities: Capabilities) -> str:
     """Why a platform's guard cannot express this rollout; empty when it can."""
     rollout = spec.rollout
-    guard = support(capabilities, Capability.ROLLOUT_NATIVE)
+    guard, alarms = support(capabilities, Capability.ROLLOUT_NATIVE), environment.observability.alarms
+    missing = [title for title in map(rule_title, rollout.rollback_on) if title not in alarms]
     steps = tuple(map(int, rollout.steps)) if rollout.strategy == "canary" else (WHOLE,)
     bakes = float(rollout.bake)
     reasons = {
         guard.reason or guard.level.value: guard.level is not Level.NATIVE,
-        "the environment names no alarms": not environment.observability.alarms,
+        "the environment names no alarms": not alarms,
+        f"no alarm of the environment stands for `{missing[0]}`" if missing else "": bool(missing),
         f"it takes one step of at most {_LARGEST_CANARY} % before 100 %, or equal steps from {_SMALLEST_STEP} % up": (
             not _expressible(steps)
         ),

@@ -11,6 +11,7 @@ from uuid import uuid4
 from mlinfra.errors import Conflict, Denied
 from mlinfra.host import schema
 from mlinfra.host.database import Database
+from mlinfra.host.keys import check_bucket
 from mlinfra.host.layout import PRIVATE, Layout
 
 if TYPE_CHECKING:
@@ -98,6 +99,22 @@ class Host:
         """The names of all buckets, in order."""
         places = self._layout.buckets.iterdir() if self._layout.buckets.is_dir() else ()
         return sorted(place.name for place in places if not place.name.startswith("."))
+
+    @property
+    def slots(self) -> int:
+        """How many jobs may run at once in this folder, whoever asked for it."""
+        from mlinfra.host import jobtable  # noqa: PLC0415  loaded on first use
+
+        with self._database.read() as connection:
+            return jobtable.slots(connection)
+
+    def create_bucket(self, bucket: str) -> None:
+        """Make an empty bucket, as its first object would. Safe to repeat.
+
+        Raises:
+            UsageError: it is not a bucket's name.
+        """
+        self._layout.bucket(check_bucket(bucket)).mkdir(parents=True, exist_ok=True)
 
     def delete_bucket(self, bucket: str) -> None:
         """Remove an empty bucket. Safe to repeat.

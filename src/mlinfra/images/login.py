@@ -16,14 +16,18 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from mlinfra.errors import Denied, Unavailable
+from mlinfra.contract.adapter import RegistryClient
+from mlinfra.errors import CapabilityError, Denied, KitFault, Unavailable
+from mlinfra.images.reference import origin_of
 from mlinfra.images.transport import Body
 
 if TYPE_CHECKING:
+    from mlinfra.contract.adapter import RegistryLogin
     from mlinfra.images.transport import Reply, Transport
 
 _OK = 200
@@ -87,6 +91,48 @@ def acr_credentials(
     form = {"grant_type": "access_token", "service": host, "tenant": tenant, "access_token": access_token}
     reply = _post(transport, f"{origin or f'https://{host}'}/oauth2/exchange", form)
     return Credentials(identity=str(_document(reply, host).get("refresh_token", "")))
+
+
+def platform_credentials(login: RegistryLogin, host: str, transport: Transport) -> Credentials:
+    """From what a platform's client gave for a registry. Blocks where the registry is to exchange it.
+
+    Raises:
+        Denied, Unavailable: as the function of the scheme.
+        KitFault: an adapter gave a scheme that is none.
+    """
+    if login.scheme == "ecr":
+        return ecr_credentials(login.token)
+    if login.scheme == "google":
+        return artifact_registry_credentials(login.token)
+    if login.scheme == "azure":
+        return acr_credentials(host, login.token, login.tenant, transport, origin=origin_of(host))
+    if login.scheme == "basic":
+        return Credentials(login.user, login.token)
+    raise KitFault(f"an adapter logs in to {host} by {login.scheme}, which is no scheme of RegistryLogin")
+
+
+def platform_source(client: Callable[[], object], otherwise: Source, transport: Transport) -> Source:
+    """Asks the platform's client for its own registries, and `otherwise` for all others.
+
+    Where the platform denies, or its SDK is not installed, what `otherwise` knows is tried. `client` is called when a
+    registry asks for a login, and a token is asked for each time: one of an hour must not be kept for longer.
+    """
+    connect = cache(client)
+
+    def source(host: str) -> Credentials | None:
+        try:
+            there = connect()
+            login = there.registry_login(host) if isinstance(there, RegistryClient) else None
+        except CapabilityError:
+            login = None
+        except Denied:
+            known = otherwise(host)
+            if known is None:
+                raise
+            return known
+        return platform_credentials(login, host, transport) if login else otherwise(host)
+
+    return source
 
 
 class Login:

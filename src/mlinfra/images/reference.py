@@ -51,8 +51,8 @@ class Reference:
 
     @property
     def origin(self) -> str:
-        """The registry's address. Plain HTTP is for this machine alone."""
-        return f"{'http' if _LOOPBACK.fullmatch(self.host) else 'https'}://{self.host}"
+        """The registry's address."""
+        return origin_of(self.host)
 
     def at(self, digest: str) -> Reference:
         """The same image pinned."""
@@ -61,3 +61,13 @@ class Reference:
     def __str__(self) -> str:
         mark = f"@{self.digest}" if self.digest else f":{self.tag}"
         return f"{self.host}/{self.repository}{mark}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a registry's host, with or without a port, is this machine."""
+    return _LOOPBACK.fullmatch(host) is not None
+
+
+def origin_of(host: str) -> str:
+    """A registry's address. Plain HTTP is for this machine alone."""
+    return f"{'http' if is_loopback(host) else 'https'}://{host}"

@@ -80,11 +80,19 @@ def _frame(form: Mapping[str, Any], schema: Schema | None) -> Builder:
     def build(rows: Rows) -> Any:
         cells = _filled(_lists(rows), fillers)
         columns = {name: [row[index] for row in cells] for index, name in enumerate(names)}
-        return pd.DataFrame({name: _series(pd, values, dtypes.get(name)) for name, values in columns.items()})
+        return pd.DataFrame({name: _series(pd, values, dtype(name, values)) for name, values in columns.items()})
+
+    def dtype(name: str, values: list[Any]) -> Any:
+        """Categories of text stay text where a request has none; of nothing but NaN, pandas would make numbers."""
+        if name in text and all(value != value or value is None for value in values):  # noqa: PLR0124  NaN
+            return pd.CategoricalDtype(pd.Index([], dtype=object))
+        return dtypes.get(name)
 
     fillers = _fillers(form, schema)
     names = schema.names if schema else ()
     dtypes = form.get("dtypes", {})
+    columns_of_text = [column.name for column in (schema.columns if schema else ()) if column.type not in _NUMERIC]
+    text = {name for name in columns_of_text if dtypes.get(name) == "category"}
     return build
 
 
@@ -124,7 +132,7 @@ def _filled(rows: Sequence[Sequence[Any]], fillers: list[Any]) -> list[list[Any]
     return [[fillers[index] if cell is None else cell for index, cell in enumerate(row)] for row in rows]
 
 
-def _series(pd: Any, values: list[Any], dtype: str | None) -> Any:
+def _series(pd: Any, values: list[Any], dtype: Any) -> Any:
     """A column of the example's type; one that cannot hold missing cells widens, as when pandas reads a file."""
     if dtype is None:
         return pd.Series(values)

@@ -33,8 +33,11 @@ class Screen(Protocol):
         """
 
 
-def screen(columns: Sequence[Column]) -> Screen | None:
-    """The screen of a schema's columns; None where the compiled walk is missing, or a category holds more than text."""
+def screen(columns: Sequence[Column], *, scalar_only: bool = False) -> Screen | None:
+    """The screen of a schema's columns; None where the compiled walk is missing, or a category holds more than text.
+
+    `scalar_only` reads as a processor without AVX2 does; the cells are the same.
+    """
     from mlinfra.modelkit.sealing.kernel import walk_module  # noqa: PLC0415  who only reads schemas does without
 
     if not all(type(value) is str for column in columns for value in column.values):
@@ -49,6 +52,7 @@ def screen(columns: Sequence[Column]) -> Screen | None:
         highs=tuple(bound(column.max, EXACT) for column in columns),
         values=tuple(frozenset(column.values) if column.type == "category" else None for column in columns),
         names=tuple(column.name for column in columns),
+        scalar_only=scalar_only,
     )
     return found
 

@@ -34,11 +34,15 @@ class ObjectStore:
     """A bucket, or a prefix in one, as `contract.store.Store`. Safe to use from several threads.
 
     `base` is the address under which the platform's jobs find the store, `key_of` the inverse of `uri` for it.
-    `login` is what to do where credentials are missing.
+    `login` is what to do where credentials are missing. `mark` is what the service compares when an object is written
+    over one that was read: the content's `e_tag`, or the `version` of the object.
     """
 
-    def __init__(self, store: Any, base: str, key_of: Callable[[str, str], str], *, login: str = "") -> None:
+    def __init__(
+        self, store: Any, base: str, key_of: Callable[[str, str], str], *, login: str = "", mark: str = "e_tag"
+    ) -> None:
         self._store = store
+        self._mark = mark
         self._base = base.rstrip("/")
         self._key_of = key_of
         self._login = login
@@ -70,7 +74,7 @@ class ObjectStore:
             Conflict: the condition does not hold.
         """
         size = content.stat().st_size if isinstance(content, Path) else len(content)
-        mode: Any = {"e_tag": if_match} if if_match is not None else ("create" if if_absent else None)
+        mode: Any = {self._mark: if_match} if if_match is not None else ("create" if if_absent else None)
         conditional = mode is not None
         with translated(self.uri(key), login=self._login):
             written = obstore.put(
@@ -83,7 +87,7 @@ class ObjectStore:
                 chunk_size=_PART,
                 max_concurrency=_AT_ONCE,
             )
-        return ObjectInfo(key, size, written["e_tag"] or "", datetime.now(UTC), dict(metadata or {}))
+        return ObjectInfo(key, size, self._etag(written), datetime.now(UTC), dict(metadata or {}))
 
     def get(self, key: str) -> bytes:
         """The whole content; for small objects.
@@ -118,7 +122,7 @@ class ObjectStore:
         except NotFound:
             return None
         metadata = {name: str(value) for name, value in found.attributes.items() if name not in _OWN_HEADERS}
-        return _info(found.meta, metadata)
+        return self._info(found.meta, metadata)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """The objects below a prefix, which may end within a name, in the order of their keys; without metadata."""
@@ -129,7 +133,7 @@ class ObjectStore:
                 page = next(pages, None)
             if page is None:
                 return
-            yield from (_info(meta, {}) for meta in page if meta["path"].startswith(prefix))
+            yield from (self._info(meta, {}) for meta in page if meta["path"].startswith(prefix))
 
     def delete(self, key: str) -> None:
         """Remove an object. Safe to repeat."""
@@ -148,6 +152,9 @@ class ObjectStore:
                 allowed=f"{found.meta['size']:,} bytes" + (f", sha256:{noted}" if noted else ""),
             )
 
+    def _info(self, meta: Any, metadata: dict[str, str]) -> ObjectInfo:
+        return ObjectInfo(meta["path"], meta["size"], self._etag(meta), meta["last_modified"], metadata)
 
-def _info(meta: Any, metadata: dict[str, str]) -> ObjectInfo:
-    return ObjectInfo(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"], metadata)
+    def _etag(self, meta: Any) -> str:
+        """What a later write may name; lists tell no version, and their etag changes with the content all the same."""
+        return meta.get(self._mark) or meta.get("e_tag") or ""

@@ -47,7 +47,7 @@ class Run(NamedTuple):
     @property
     def checkpoint(self) -> Path:
         """Where a run that may be interrupted keeps its progress."""
-        return Path(self.manifest.checkpoint or self.places.work / "checkpoint")
+        return Path(self.manifest.checkpoint.get("path") or self.places.work / "checkpoint")
 
     def below(self, path: str) -> str:
         """One of the platform's own absolute paths."""

@@ -48,7 +48,7 @@ def exists(place: Place) -> bool:
     if not place.name or place.name.endswith("/"):
         return False
     try:
-        web.send("GET", _object(place), headers=_identity())
+        web.send("GET", _object(place), headers=identity())
     except RunnerError as problem:
         if problem.exit_code == MISSING:
             return False
@@ -62,7 +62,7 @@ def names_below(place: Place) -> Iterator[str]:
     token = ""
     while True:
         query = urlencode({"prefix": prefix, "fields": "items(name),nextPageToken", "pageToken": token})
-        page = _json(web.send("GET", f"{_api()}/storage/v1/b/{quote(place.bucket)}/o?{query}", headers=_identity()))
+        page = _json(web.send("GET", f"{_api()}/storage/v1/b/{quote(place.bucket)}/o?{query}", headers=identity()))
         names = (item["name"][len(prefix) :] for item in page.get("items", ()))
         yield from (name for name in names if name and not name.endswith("/"))
         token = page.get("nextPageToken", "")
@@ -72,13 +72,13 @@ def names_below(place: Place) -> Iterator[str]:
 
 def download(place: Place, target: Path) -> None:
     """Bring one object into a file."""
-    web.download(f"{_object(place)}?alt=media", target, _identity())
+    web.download(f"{_object(place)}?alt=media", target, identity())
 
 
 def upload(file: Path, place: Place) -> None:
     """Send one file into an object and compare what arrived. Raises RunnerError where it is not the same."""
     query = urlencode({"uploadType": "media", "name": place.name})
-    headers = {**_identity(), "Content-Type": "application/octet-stream"}
+    headers = {**identity(), "Content-Type": "application/octet-stream"}
     answer = _json(web.send("POST", f"{_api()}/upload/storage/v1/b/{quote(place.bucket)}/o?{query}", file, headers))
     if answer.get("md5Hash", _md5(file)) != _md5(file):
         raise RunnerError(f"gs://{place.bucket}/{place.name} is not what was sent: {file}", DAMAGED)
@@ -98,7 +98,7 @@ def _api() -> str:
 _known: dict[str, Any] = {}  # the token and its end; one process, one identity
 
 
-def _identity() -> dict[str, str]:
+def identity() -> dict[str, str]:
     """The header with this machine's token; none for an emulator that has no metadata server beside it."""
     host = os.environ.get("GCE_METADATA_HOST", "")
     if os.environ.get("STORAGE_EMULATOR_HOST") and not host:

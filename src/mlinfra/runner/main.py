@@ -10,7 +10,8 @@ import traceback
 from itertools import islice
 from pathlib import Path
 
-from mlinfra.runner.addresses import last_part
+from mlinfra.runner.addresses import last_part, scheme_of
+from mlinfra.runner.checkpoints import kept
 from mlinfra.runner.digest import Content, content_of, settle_links
 from mlinfra.runner.environment import Run, environment, references
 from mlinfra.runner.fetch import check, fetch
@@ -85,7 +86,8 @@ def _run_command(job: Run, secrets: dict[str, str], report: Report, relay: Relay
     for folder in (*job.outputs.values(), job.model, job.checkpoint):
         folder.mkdir(parents=True, exist_ok=True)
     report.phase = "command"
-    outcome = _try(job, code.folder, environment(job, os.environ, secrets, search), report, relay)
+    with kept(job.checkpoint, job.manifest.checkpoint.get("uri"), sends=job.nodes.rank == 0):
+        outcome = _try(job, code.folder, environment(job, os.environ, secrets, search), report, relay)
     if outcome.exit_code:
         return End("stopped" if outcome.stopped else "failed", outcome.exit_code, outcome.reason, outcome.last)
     report.phase = "outputs"
@@ -153,13 +155,20 @@ def _provide(lock: str | None, places: Places, report: Report) -> list[str]:
         lacking = missing(lock, installed(sys.path))
         if lacking:
             site = _empty(places.work / "site")
-            wheels = os.environ.get(WHEELS)
+            wheels = _wheels(os.environ.get(WHEELS), places)
             sys.stderr.write(f"mlinfra: installing {', '.join(package.text.split()[0] for package in lacking)}\n")
-            install(lacking, site, Path(wheels) if wheels else None)
+            install(lacking, site, wheels)
             search.insert(0, str(site))
     present = installed([*search, *sys.path])
     report.requirements = sorted(f"{name}=={version}" for name, version in present.items())
     return search
+
+
+def _wheels(place: str | None, places: Places) -> Path | None:
+    """The folder of wheels: where the platform put it, or fetched from where it lies."""
+    if place is None or not scheme_of(place):
+        return Path(place) if place else None
+    return fetch(place, _empty(places.work / "wheels"))
 
 
 def _take(name: str, place: Path, job: Run) -> Content:

@@ -57,7 +57,7 @@ class Manifest(NamedTuple):
     env: dict[str, str]
     tracking: dict[str, str]
     schemas: dict[str, Any]  # output -> declared schema of the model that it is to hold
-    checkpoint: str | None
+    checkpoint: dict[str, str]  # path: the folder; uri: where the progress lies that the runner must bring and keep
     result: dict[str, str]  # path, uri: where the result files go, where the platform's place will not do
     nodes: int
     retries: int  # of the user's command
@@ -97,7 +97,7 @@ def parse_manifest(text: str) -> Manifest:
         env=take.strings("env"),
         tracking=take.strings("tracking"),
         schemas=take("schemas", dict, {}),
-        checkpoint=take.strings("checkpoint").get("path"),
+        checkpoint=take.strings("checkpoint"),
         result=take.strings("result"),
         nodes=take("nodes", int, 1),
         retries=_Taker(take("user", dict, {}), "user.")("retries", int, 0),

@@ -17,7 +17,7 @@ RESULT = "MLINFRA_RESULT"
 
 _SAGEMAKER_FAILURE = "opt/ml/output/failure"
 _RESULTS = ("result.json", "metrics.json", "metrics.jsonl", "failure")
-_SCRATCH = ("code", "site", "inputs", "channels")
+_SCRATCH = ("code", "site", "inputs", "channels", "wheels")
 
 
 class Places(NamedTuple):

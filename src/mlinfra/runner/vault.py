@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
+from mlinfra.runner import aws
 from mlinfra.runner.addresses import path_of
 from mlinfra.runner.problem import MISSING, WRONG, RunnerError
 
@@ -75,4 +76,15 @@ def _from_variable(name: str, rest: str, variables: Mapping[str, str]) -> str:
     return variables[rest]
 
 
-READERS: dict[str, Callable[[str, str, Mapping[str, str]], str]] = {"file": _from_file, "env": _from_variable}
+def _from_google(name: str, rest: str, variables: Mapping[str, str]) -> str:
+    from mlinfra.runner import secretmanager  # noqa: PLC0415  40 ms that a job without the network does not pay
+
+    return secretmanager.secret(name, rest, variables)
+
+
+READERS: dict[str, Callable[[str, str, Mapping[str, str]], str]] = {
+    "awssecret": aws.secret,
+    "env": _from_variable,
+    "file": _from_file,
+    "secretmanager": _from_google,
+}

@@ -19,6 +19,8 @@ from mlinfra.runner.problem import DENIED, MISSING, TEMPORARY, WRONG, RunnerErro
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    Refusal = Callable[[int, bytes], "RunnerError | None"]
+
 Answer = TypeVar("Answer")
 
 ATTEMPTS = 6
@@ -69,12 +71,13 @@ def send(  # noqa: PLR0917  method, address, content, as HTTP lists them
     headers: Mapping[str, str] | None = None,
     timeout: float = _PATIENCE,
     attempts: int = ATTEMPTS,
+    refusal: Refusal | None = None,
 ) -> bytes:
     """Send bytes or a file, streamed; give the answer's body. Only for requests that are safe to repeat.
 
-    Raises as `download` does.
+    Raises as `download` does, or what `refusal` makes of a status and its body; TEMPORARY is tried again.
     """
-    return _repeatedly(url, lambda: _send_once(method, url, body, headers or {}, timeout), attempts)
+    return _repeatedly(url, lambda: _send_once(method, url, body, headers or {}, timeout), attempts, refusal)
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -82,10 +85,12 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def _repeatedly(url: str, action: Callable[[], Answer], attempts: int = ATTEMPTS) -> Answer:
+def _repeatedly(
+    url: str, action: Callable[[], Answer], attempts: int = ATTEMPTS, refusal: Refusal | None = None
+) -> Answer:
     failure = _Again("not tried")
     for attempt in range(attempts):
-        answer = _told_apart(url, action)
+        answer = _told_apart(url, action, refusal)
         if not isinstance(answer, _Again):
             return answer
         failure = answer
@@ -96,18 +101,14 @@ def _repeatedly(url: str, action: Callable[[], Answer], attempts: int = ATTEMPTS
     raise RunnerError(f"{without_secrets(url)}: {failure}, {attempts} times", TEMPORARY) from failure
 
 
-def _told_apart(url: str, action: Callable[[], Answer]) -> Answer | _Again:
+def _told_apart(url: str, action: Callable[[], Answer], refusal: Refusal | None) -> Answer | _Again:
     """Run the action, and tell a failure that may pass, which is returned, from one that will not."""
     try:
         return action()
     except _Again as exc:
         return exc
     except HTTPError as exc:
-        exc.close()
-        said = f"{exc.code} {exc.reason}"
-        if exc.code in _RETRIED:
-            return _Again(said, _seconds(exc.headers.get("Retry-After")))
-        raise RunnerError(f"{without_secrets(url)}: {said}", _MEANING.get(exc.code, WRONG)) from exc
+        return _refused(url, exc, refusal)
     except URLError as exc:
         if isinstance(exc.reason, ssl.SSLCertVerificationError):
             raise RunnerError(f"{without_secrets(url)}: {exc.reason}", WRONG) from exc
@@ -118,6 +119,17 @@ def _told_apart(url: str, action: Callable[[], Answer]) -> Answer | _Again:
         return _Again(str(exc) or type(exc).__name__)
     except ValueError as exc:  # an address that is none
         raise RunnerError(f"{without_secrets(url)}: {exc}", WRONG) from exc
+
+
+def _refused(url: str, exc: HTTPError, refusal: Refusal | None) -> _Again:
+    """A status that may pass; raises what another one means."""
+    meant = refusal(exc.code, exc.read(_CHUNK)) if refusal else None
+    exc.close()
+    said, code = f"{exc.code} {exc.reason}", TEMPORARY if exc.code in _RETRIED else _MEANING.get(exc.code, WRONG)
+    problem = meant or RunnerError(f"{without_secrets(url)}: {said}", code)
+    if problem.exit_code != TEMPORARY:
+        raise problem from exc
+    return _Again(str(meant) if meant else said, _seconds(exc.headers.get("Retry-After")))
 
 
 def _download_once(url: str, target: Path, headers: Mapping[str, str]) -> None:

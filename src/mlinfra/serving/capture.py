@@ -1,14 +1,13 @@
 """Capture: one JSON line per request, so that any prediction can be asked again and joined with what came true later.
 
 A request pays for putting a reference into a bounded queue and nothing else. A thread of its own turns references
-into lines; what comes too fast, or cannot be written, is dropped and counted.
+into lines, which a sink takes (`sinks`); what comes too fast, or cannot be written, is dropped and counted.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import socket
 import threading
 import time
 from collections import deque
@@ -18,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mlinfra.serving.log import log
+from mlinfra.serving.sinks import Batches, Folder, Limits, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from io import FileIO
 
     from mlinfra.serving.exchange import Exchange
     from mlinfra.serving.metrics import Metrics
     from mlinfra.serving.settings import Settings
+    from mlinfra.serving.sinks import Sink
 
 _MOST = 10_000  # records waiting for the thread
 _MOST_BYTES = 64 << 20  # of their bodies
@@ -35,24 +34,26 @@ _LONGEST_BODY = 64 << 10  # bytes of a body that could not be read as rows
 
 
 class Capture:
-    """Writes records under `<folder>/date=YYYY-MM-DD/hour=HH/`, each process into files of its own."""
+    """Writes records under `<place>/date=YYYY-MM-DD/hour=HH/`, each process into files or objects of its own.
+
+    Raises SpecError where the settings name a place that is none.
+    """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self._folder = Path(settings.capture)
         self._sample = settings.capture_sample
         self._masked = frozenset(settings.capture_exclude)
         self._identity = {"endpoint": settings.endpoint, "deployment": settings.deployment}
         self._metrics = metrics
         self._waiting: deque[tuple[float, Exchange]] = deque()
         self._taken = self._done = 0  # bytes of bodies; each counter has one writer
-        self._file: FileIO | None = None
-        self._hour = ""
+        self._trouble = Trouble(settings.capture)
+        self._sink = _sink(settings, metrics, self._trouble)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
-        self._troubled = False
 
     def start(self) -> None:
         """Begin to write. Call after a fork, since threads do not survive one."""
+        self._sink.start()
         self._thread.start()
 
     def take(self, exchange: Exchange) -> None:
@@ -65,30 +66,27 @@ class Capture:
         self._taken += len(exchange.request.body)
         self._waiting.append((time.time(), exchange))
 
+    def hurry(self) -> None:
+        """The server is told to stop and its grace is short: write what there is while the last answers are given."""
+        self._sink.hurry()
+
     def close(self) -> None:
-        """Write what waits, then end. Blocks until it is on disk."""
+        """Write what waits, then end. Blocks until it is written, to a store for some seconds at most."""
         self._stopping.set()
         self._thread.join()
+        self._sink.close()
 
     def _run(self) -> None:
         while not self._stopping.wait(_PERIOD):
-            self._write_waiting()
-        self._write_waiting()
-        if self._file:
-            self._file.close()
+            self._hand_over()
+        self._hand_over()
 
-    def _write_waiting(self) -> None:
+    def _hand_over(self) -> None:
         batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
         self._done += sum(len(exchange.request.body) for _, exchange in batch)
         for hour, lines in self._by_hour(batch).items():
-            try:
-                self._append(hour, lines)
-            except OSError as exc:
-                self._file = None  # the next record begins a new file, and a torn line ends the old one
-                self._complain(exc)
-                self._metrics.add("capture_failed_total", len(lines))
-            else:
-                self._metrics.add("capture_written_total", len(lines))
+            self._sink.add(hour, lines)
+        self._sink.turn()
 
     def _by_hour(self, batch: list[tuple[float, Exchange]]) -> dict[str, list[bytes]]:
         lines: dict[str, list[bytes]] = {}
@@ -97,31 +95,20 @@ class Capture:
             try:
                 line = orjson.dumps(record_of(exchange, when, self._identity, self._masked), default=str)
             except Exception as exc:  # noqa: BLE001  one odd record must not end the others
-                self._complain(exc)
+                self._trouble.tell(exc)
                 self._metrics.add("capture_failed_total")
             else:
                 lines.setdefault(when.strftime("date=%Y-%m-%d/hour=%H"), []).append(line)
         return lines
 
-    def _append(self, hour: str, lines: list[bytes]) -> None:
-        if hour != self._hour or self._file is None:
-            if self._file:
-                self._file.close()
-                self._file = None
-            folder = self._folder / hour
-            folder.mkdir(parents=True, exist_ok=True)
-            name = f"{socket.gethostname()}-{os.getpid()}-{time.time_ns():x}.jsonl"
-            self._file = (folder / name).open("xb", buffering=0)
-            self._hour = hour
-        content = memoryview(b"\n".join([*lines, b""]))
-        while content:
-            content = content[self._file.write(content) :]
 
-    def _complain(self, exc: Exception) -> None:
-        """Say it once; the counter says how often."""
-        if not self._troubled:
-            log("capture records cannot be written", level="error", error=exc, folder=str(self._folder))
-        self._troubled = True
+def _sink(settings: Settings, metrics: Metrics, trouble: Trouble) -> Sink:
+    if "://" not in settings.capture:
+        return Folder(Path(settings.capture), metrics, trouble)
+    from mlinfra.serving.stores import open_store  # noqa: PLC0415  its HTTP client is half of a start
+
+    limits = Limits(settings.capture_batch_bytes, settings.capture_batch_seconds, settings.capture_buffer)
+    return Batches(open_store(settings.capture, settings.capture_key, os.environ), limits, metrics, trouble)
 
 
 def record_of(exchange: Exchange, when: datetime, identity: dict[str, str], masked: frozenset[str]) -> dict[str, Any]:

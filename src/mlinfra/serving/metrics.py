@@ -1,11 +1,12 @@
 """Counters of all workers in one piece of shared memory, so that whichever worker is asked can answer for all.
 
-Each worker writes only its own row: no locks, and an increment costs what an attribute costs.
+Each worker writes only its own row, so that what every request adds needs no lock, and costs what an attribute costs.
 """
 
 from __future__ import annotations
 
 import mmap
+import threading
 from bisect import bisect_left
 from http import HTTPStatus
 from itertools import accumulate
@@ -16,7 +17,7 @@ _NAMED = {
     "rows_total": ("counter", "Rows predicted."),
     "refused_cells_total": ("counter", "Cells that the schema refused."),
     "capture_written_total": ("counter", "Capture records written."),
-    "capture_dropped_total": ("counter", "Capture records dropped because they came too fast."),
+    "capture_dropped_total": ("counter", "Capture records dropped because they came faster than they were written."),
     "capture_failed_total": ("counter", "Capture records lost because they could not be written."),
     "model_loads_total": ("counter", "Models loaded, where there are many."),
     "model_load_failures_total": ("counter", "Models that could not be loaded."),
@@ -44,6 +45,7 @@ class Metrics:
     def __init__(self, workers: int) -> None:
         self._all = memoryview(mmap.mmap(-1, max(workers, 1) * _WIDTH * _DOUBLE)).cast("d")
         self._mine = self._all[:_WIDTH]
+        self._adding = threading.Lock()
 
     def own(self, worker: int) -> None:
         """Take a worker's row; a restarted worker goes on where its predecessor ended."""
@@ -67,8 +69,9 @@ class Metrics:
         mine[_ROWS_AT] += rows
 
     def add(self, name: str, amount: float = 1) -> None:
-        """Add to a counter."""
-        self._mine[_NAMED_AT[name]] += amount
+        """Add to a counter, from any thread."""
+        with self._adding:
+            self._mine[_NAMED_AT[name]] += amount
 
     def set(self, name: str, value: float) -> None:
         """Set a gauge."""

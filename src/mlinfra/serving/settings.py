@@ -2,6 +2,18 @@
 
 The earlier wins. Every setting has one name in all three; the manifest is JSON in MLINFRA_MANIFEST_0…n,
 `{"serving": {"capture": "/data/capture", …}}`.
+
+`capture` is a folder, or a prefix in an object store: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`,
+`https://ACCOUNT.blob.core.windows.net/CONTAINER/PREFIX`. `capture_key`, `capture_batch_bytes`,
+`capture_batch_seconds` and `capture_buffer` matter to a store alone. Who the server is to a store, and where the
+store is, follows from the variables that the platforms and the vendors' own libraries know (`stores`):
+
+- S3: AWS_REGION; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, or the role behind
+  AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI; AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL for another address.
+- Cloud Storage: the metadata server's token (GCE_METADATA_HOST for another one); STORAGE_EMULATOR_HOST for another
+  address, which gets no token unless GCE_METADATA_HOST is set too.
+- Azure: the managed identity behind IDENTITY_ENDPOINT and IDENTITY_HEADER, or MSI_ENDPOINT and MSI_SECRET;
+  AZURE_CLIENT_ID where there are several; AZURE_STORAGE_ENDPOINT for another address of the account.
 """
 
 from __future__ import annotations
@@ -46,9 +58,15 @@ class Settings:
     version: str = _setting("1", "the model's version in addresses")
     endpoint: str = _setting("", "endpoint named in capture records and metrics")
     deployment: str = _setting("", "deployment named in capture records and metrics")
-    capture: str = _setting("", "folder for capture records; none are kept without it")
+    capture: str = _setting(
+        "", "folder, s3://, gs:// or Azure blob address for capture records; none are kept without it"
+    )
     capture_sample: float = _setting(1.0, "share of requests captured, 0 to 1")
     capture_exclude: tuple[str, ...] = _setting((), "columns masked in capture records")
+    capture_key: str = _setting("", "KMS key for capture records in S3 or Cloud Storage; else as the bucket says")
+    capture_batch_bytes: int = _setting(4 * _MIB, "an object of capture records is written when it is as large")
+    capture_batch_seconds: float = _setting(60.0, "or when its first record is as old")
+    capture_buffer: int = _setting(64 * _MIB, "capture records in memory; what a slow store leaves over is dropped")
     health_route: str = _setting("", "one more route for health")
     predict_route: str = _setting("", "one more route for predictions")
     body_limit: int = _setting(10 * _MIB, "largest body")
@@ -59,7 +77,7 @@ class Settings:
     body_timeout: float = _setting(60.0, "for a body to arrive")
     idle_timeout: float = _setting(75.0, "for a connection without a request")
     predict_timeout: float = _setting(60.0, "for a prediction")
-    queue_length: int = _setting(32, "requests waiting for a slow model")
+    queue_length: int = _setting(16, "requests waiting for a slow model")
     queue_seconds: float = _setting(0.25, "expected wait above which requests are refused with 503")
     drain_timeout: float = _setting(30.0, "for answers under way when the server is told to stop")
     drain_idle: float = _setting(1.0, "for a connection without a request when the server is told to stop")

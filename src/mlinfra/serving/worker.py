@@ -36,6 +36,11 @@ _TICK = 0.5  # seconds
 _CLOSE = 1.0  # seconds in which a loaded model has usually proved itself
 _LOADS = 10_000  # models that may wait to be loaded
 _SWITCH = 0.0001  # seconds until a busy lane lets the event loop have its turn
+_RARELY = (
+    50_000,
+    20,
+    20,
+)  # the collector's thresholds: what requests bring holds no cycles, and waiting for it is seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,7 @@ async def _run(settings: Settings, listener: socket.socket, share: Share | None)
     await _take_in(app, spare)
     if rpc:
         await rpc.stop()
-    await _drain(app)
+    await _drain(app, capture)
     ticking.cancel()
     if minding:
         minding.cancel()
@@ -137,6 +142,7 @@ def _prepare(models: Models | Fleet, *, loaded: bool) -> MlinfraError | Exceptio
         return exc
     gc.collect()
     gc.freeze()  # what is loaded stays; the collector need not look at it again
+    gc.set_threshold(*_RARELY)
     models.open()
     return None
 
@@ -198,9 +204,11 @@ async def _take_in(app: App, port: socket.socket) -> None:
         await asyncio.get_running_loop().connect_accepted_socket(partial(Connection, app), client)
 
 
-async def _drain(app: App) -> None:
+async def _drain(app: App, capture: Capture | None) -> None:
     """Finish what has begun; what comes later finds the port closed."""
     log("draining")
+    if capture:
+        capture.hurry()
     app.drain()
     until = time.monotonic() + app.settings.drain_timeout
     while not app.is_idle and time.monotonic() < until:

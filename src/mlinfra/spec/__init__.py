@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mlinfra.spec.code import GitSource, Python
     from mlinfra.spec.data import Input, Metric, Output
     from mlinfra.spec.endpoint import Access, Capture, Deployment, EndpointSpec, PerReplica, Scale
+    from mlinfra.spec.hosting import Asynchronous, Serverless
     from mlinfra.spec.job import JobSpec, Register, Retries
     from mlinfra.spec.kinds import add_kind, known_kinds
     from mlinfra.spec.manual import explain, reference_markdown
@@ -33,6 +34,7 @@ __all__ = [
     "NAME_PATTERN",
     "Accelerator",
     "Access",
+    "Asynchronous",
     "Capture",
     "Column",
     "Deployment",
@@ -58,6 +60,7 @@ __all__ = [
     "RollbackRule",
     "Rollout",
     "Scale",
+    "Serverless",
     "Share",
     "Size",
     "Spec",
@@ -82,6 +85,7 @@ _ROOMS: Final = {
     "code": ("GitSource", "Python"),
     "data": ("Input", "Metric", "Output"),
     "endpoint": ("Access", "Capture", "Deployment", "EndpointSpec", "PerReplica", "Scale"),
+    "hosting": ("Asynchronous", "Serverless"),
     "job": ("JobSpec", "Register", "Retries"),
     "kinds": ("add_kind", "known_kinds"),
     "manual": ("explain", "reference_markdown"),

@@ -8,6 +8,7 @@ from pydantic import Field
 from mlinfra.spec import defaults
 from mlinfra.spec.base import Check, Model
 from mlinfra.spec.findings import Finding
+from mlinfra.spec.hosting import Asynchronous, Serverless
 from mlinfra.spec.limits import DEPLOYMENTS, REPLICAS
 from mlinfra.spec.model_reference import ModelReference
 from mlinfra.spec.names import EndpointName, MachineType, Platform
@@ -61,6 +62,29 @@ def _traffic(endpoint: "EndpointSpec") -> Iterator[Finding]:
         loc = ("deployments", list(shares)[-1], "traffic")
         what = f"the shares add up to {total:g}%"
         yield Finding(loc, what, "100% in all", "correct the shares", str(shares[loc[1]]), has_value=True)
+
+
+def _at_once() -> Rollout:
+    return Rollout(strategy="all_at_once", bake=Duration(0), min_requests=0)
+
+
+def _whole(endpoint: "EndpointSpec") -> Iterator[Finding]:
+    """What does not go together with a deployment that takes another's place whole."""
+    way = next((name for name in ("serverless", "asynchronous") if getattr(endpoint, name) is not None), None)
+    if way is None:
+        return
+    wishes = {
+        "asynchronous": (way == "serverless" and endpoint.asynchronous is not None, "one of the two"),
+        "deployments": (len(endpoint.deployments) > 1, "one deployment"),
+        "rollout": (endpoint.rollout != _at_once(), "all at once, which is what holds without it"),
+        "scale": (way == "serverless" and endpoint.scale != Scale(), "serverless.concurrency"),
+        "resources": (way == "serverless" and endpoint.resources != EndpointResources(), "serverless.memory"),
+        "machine": (way == "serverless" and bool(endpoint.machine), "serverless.memory"),
+    }
+    for name, (is_asked, allowed) in wishes.items():
+        if is_asked:
+            what = f"does not go with {way}"
+            yield Finding((name,), what, allowed, f"remove {name} or {way}", at_key=True)
 
 
 TimeToLive = Annotated[
@@ -128,6 +152,7 @@ class EndpointSpec(Spec):
         *Spec.CHECKS,
         Check(("model", "deployments"), _one_way),
         Check(("deployments",), _traffic),
+        Check(("serverless", "asynchronous", "deployments", "rollout", "scale", "resources", "machine"), _whole),
     )
 
     name: EndpointName = Field(description="The name in files and commands. The physical name adds six digits.")
@@ -145,8 +170,14 @@ class EndpointSpec(Spec):
         default_factory=dict, description="The exact machine type by platform, where the choice must be exact."
     )
     scale: Scale = Field(default_factory=Scale, description="How many replicas each deployment has.")
+    serverless: Serverless | None = Field(
+        default=None, description="Servers that are there only while somebody asks, in place of resources and scale."
+    )
+    asynchronous: Asynchronous | None = Field(
+        default=None, description="Requests that wait in a queue and are answered into the environment's store."
+    )
     rollout: Rollout = Field(
-        default_factory=lambda: Rollout(strategy="all_at_once", bake=Duration(0), min_requests=0),
+        default_factory=_at_once,
         description="How a new version takes over. Without it: all at once, as soon as it is ready.",
     )
     capture: Capture | None = Field(
@@ -165,6 +196,11 @@ class EndpointSpec(Spec):
             name: variant if variant.traffic is not None else variant.model_copy(update={"traffic": Share(100)})
             for name, variant in variants.items()
         }
+
+    @property
+    def replaced_whole(self) -> bool:
+        """Whether a new deployment takes the old one's place as the platform does it, never beside it."""
+        return self.serverless is not None or self.asynchronous is not None
 
     def time_to_live(self, stage: str) -> Duration | None:
         """When it is deleted by itself in an environment of that stage; None means never."""

@@ -75,7 +75,8 @@ class Rollout(Model):
     watch: Literal["auto", "platform", "process"] = Field(
         default="auto",
         description=(
-            "Who watches. platform: the platform's own alarms, refused where they cannot express this rollout. "
+            "Who watches. platform: the platform's own alarms, refused where they cannot express this rollout, each "
+            "rule of rollback_on included. "
             "process: the command that deploys. auto: the platform in staging and prod where it can."
         ),
     )

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from mlinfra.environment import Environment
     from mlinfra.spec import JobSpec
 
-SDKS = ("boto3", "botocore", "azure", "google", "grpc", "sagemaker", "pulumi", "pandas")
+# `google` alone says nothing: a namespace that Google's packages put into every process that could import them.
+SDKS = ("boto3", "botocore", "azure", "google.api_core", "google.auth", "grpc", "sagemaker", "pulumi", "pandas")
 MODULES = ("config", "errors", "observe", "render.jobs", "render.models", "render.endpoints")
 
 

@@ -21,6 +21,7 @@ import pytest
 from mlinfra.contract.adapter import Caller
 from mlinfra.contract.capabilities import NATIVE, Capability, absent
 from mlinfra.contract.endpoints import (
+    Deferred,
     DeploymentObservation,
     EndpointObservation,
     EndpointPage,
@@ -117,8 +118,9 @@ class QuickJournal(Journal):
 class MemoryStore:
     """Objects with compare-and-swap; one dictionary is shared by all clients."""
 
-    def __init__(self, objects, faults, clock):
+    def __init__(self, objects, faults, clock, deliver=lambda: None):
         self._objects = objects
+        self._deliver = deliver
         self._faults = faults
         self._clock = clock
         self._versions = itertools.count()
@@ -151,6 +153,7 @@ class MemoryStore:
         return self._objects[key][0]
 
     def head(self, key):
+        self._deliver()
         return self._faults.call("head", lambda: self._info(key) if key in self._objects else None)
 
     def list(self, prefix):
@@ -246,12 +249,17 @@ class Platform:
         self.tells_digests = True
         self.printed = [f"line {index}" for index in range(5)]
         self.asked_of = []
+        self.queue = None  # answers on their way, where endpoints are asynchronous: when, key, content
+        self.objects = {}
+        self.answers_after = 3.0
+        self.time_limits = []
         self.created = []
         self.wrongs = []
         self.sent = []
 
     def answer(self, request):
         self._sweep()
+        self.deliver()
         if request.effect:
             self.sent.append(request.operation)
         return OPERATIONS[request.operation](self, **request.body)
@@ -280,6 +288,7 @@ class Platform:
             "expires": endpoint.expires,
             "owned_by_stack": endpoint.owned_by_stack,
             "guard_failed": endpoint.guard_failed,
+            "asynchronous": self.queue is not None,
             "deployments": [
                 {
                     "name": each.name,
@@ -356,7 +365,8 @@ class Platform:
             endpoint.guard_failed = True
             return {}
         self.created.append(deployment)
-        made = FakeDeployment(deployment, version, digest, replicas, self.clock.time - 1000, Behaviour())
+        behaviour = self.behaviours.get(version, Behaviour())
+        made = FakeDeployment(deployment, version, digest, replicas, self.clock.time - 1000, behaviour)
         endpoint.deployments = {deployment: made}
         endpoint.history.append(Served0(self.clock.time, {deployment: 100}))
         return {}
@@ -418,6 +428,19 @@ class Platform:
         answers = predictions(rows, found.digest) if own is None else own
         return {"status": 200, "body": json.dumps({"predictions": answers}), "deployment": target}
 
+    def invoke_later(self, name, source, time_limit):
+        self.time_limits.append(time_limit)
+        key = source.removeprefix("memory://store/")
+        told = self.invoke(name, None, base64.b64encode(self.objects[key][0]).decode())
+        place = key.replace("questions", "answers" if told["status"] == 200 else "failures")
+        self.queue.append((self.clock.time + self.answers_after, place, told["body"].encode()))
+        return {kind: f"memory://store/{key.replace('questions', kind)}" for kind in ("answers", "failures")}
+
+    def deliver(self):
+        for each in [each for each in self.queue or () if each[0] <= self.clock.time]:
+            self.queue.remove(each)
+            self.objects[each[1]] = (each[2], "etag")
+
     def logs(self, name, deployment, token):
         self._endpoint(name)
         at = int(token or 0)
@@ -446,6 +469,7 @@ OPERATIONS = {
     "GuardedUpdate": Platform.guarded_update,
     "Health": Platform.health,
     "Invoke": Platform.invoke,
+    "InvokeLater": Platform.invoke_later,
     "Logs": lambda platform, **body: platform.logs(**body),
     "List": lambda platform, **body: platform.list_all(**body),
 }
@@ -511,7 +535,8 @@ class Renderer:
 
     def _guarded(self, desired, observed):
         serving = {key for key, share in observed.traffic.items() if share}
-        if desired.guard is None or not serving or serving & set(desired.traffic):
+        replaced = desired.guard is not None or desired.spec.replaced_whole
+        if not replaced or not serving or serving & set(desired.traffic):
             return None
         self.guards.append(desired.guard)
         if observed.native["guard_failed"]:
@@ -573,6 +598,10 @@ class Renderer:
         body = {"name": endpoint.physical_name, "deployment": deployment, "body": content}
         return Request("invoke", "fake", "Invoke", body, effect=False)
 
+    def invoke_later(self, endpoint, source, _content_type, _environment, *, time_limit):
+        body = {"name": endpoint.physical_name, "source": source, "time_limit": time_limit}
+        return Request("invoke", "fake", "InvokeLater", body, effect=False)
+
     def logs(self, endpoint, deployment, _environment, token):
         body = {"name": endpoint.physical_name, "deployment": deployment, "token": token}
         return Request("logs", "fake", "Logs", body, effect=False)
@@ -603,6 +632,7 @@ class Observer:
             ),
             expires=datetime.fromisoformat(reply["expires"]) if reply["expires"] else None,
             owned_by_stack=reply["owned_by_stack"],
+            asynchronous=reply["asynchronous"],
             native={"guard_failed": reply.get("guard_failed", False)},
         )
 
@@ -614,6 +644,12 @@ class Observer:
         as_of = EPOCH + timedelta(seconds=reply["as_of"])
         latency = reply["p99"] if reply["requests"] else None
         return Health(since, as_of, reply["requests"], reply["errors"], p50=latency, p99=latency)
+
+    def deferred(self, reply, _environment):
+        return Deferred(reply["answers"], reply["failures"])
+
+    def failure(self, content, _environment):
+        return Invocation(400 if b"rows" in content else 500, content)
 
     def invocation(self, reply, _environment):
         return Invocation(reply["status"], reply["body"].encode(), deployment=reply["deployment"])
@@ -640,7 +676,8 @@ class FakeClient:
         return self._faults.call(request.operation, lambda: self._world.platform.answer(request))
 
     def store(self, _name="artefacts"):
-        return MemoryStore(self._world.objects, self._faults, self._world.clock)
+        world = self._world
+        return MemoryStore(world.objects, self._faults, world.clock, world.platform.deliver)
 
 
 class World:
@@ -649,7 +686,7 @@ class World:
     def __init__(self, folder, stage="dev"):
         self.clock = FakeClock()
         self.platform = Platform(self.clock)
-        self.objects = {}
+        self.objects = self.platform.objects
         self.renderer = Renderer()
         self.capabilities = dict.fromkeys(Capability, NATIVE) | {Capability.ROLLOUT_NATIVE: absent("it has no guard")}
         self.folders = Folders(project=folder / "project", state=folder / "state").ensure()
@@ -660,7 +697,13 @@ class World:
                 "account": "here",
                 "stage": stage,
                 "images": {"serving": {"uri": "serving:1"}},
-                "observability": {"alarms": {"errors": "errors-high", "latency": "answers-slow"}},
+                "observability": {
+                    "alarms": {
+                        "error_rate above 1%": "errors-high",
+                        "p99 above 500ms": "answers-slow",
+                        "pager": "somebody-called",
+                    }
+                },
             }
         )
         self.said = []

@@ -454,7 +454,7 @@ def test_a_platform_s_own_guard_is_told_steps_bake_and_alarms(guarding):
     guarding.deploy("1")
     guarding.deploy("2", rollout=GUARDABLE, scale=TWO)
     (guard,) = guarding.renderer.guards
-    assert (guard.steps, guard.bake, guard.alarms) == ((10, 100), 300.0, ("answers-slow", "errors-high"))
+    assert (guard.steps, guard.bake, guard.alarms) == ((10, 100), 300.0, ("errors-high", "somebody-called"))
 
 
 def test_the_process_and_the_platform_never_watch_both(guarding):

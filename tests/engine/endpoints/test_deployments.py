@@ -139,6 +139,10 @@ GUARDABLE = {"steps": ["10%", "100%"], "bake": "5m", "min_requests": 0, "on_no_d
         ("prod", {**GUARDABLE, "min_requests": 10}, "min_requests"),
         ("prod", {**GUARDABLE, "on_no_data": "hold"}, "on_no_data: hold"),
         ("prod", {**GUARDABLE, "watch": "process"}, "the spec says so"),
+        ("prod", {**GUARDABLE, "rollback_on": []}, ""),
+        ("prod", {**GUARDABLE, "rollback_on": [{"metric": "p99", "above": "500ms"}]}, ""),
+        ("prod", {**GUARDABLE, "rollback_on": [{"metric": "error_rate", "above": "2%"}]}, "`error_rate above 2%`"),
+        ("prod", {**GUARDABLE, "rollback_on": [{"metric": "p99", "above": "1s"}]}, "stands for `p99 above 1s`"),
     ],
 )
 def test_the_platform_watches_only_what_its_alarms_can_express(new_world, stage, rollout, reason):

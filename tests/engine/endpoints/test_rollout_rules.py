@@ -76,6 +76,17 @@ def test_without_enough_requests_the_spec_decides(on_no_data, course, requests):
     assert verdict(counts(requests), policy=policy, baked=False).course is Course.BAKE
 
 
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("on_no_data", ["hold", "advance", "rollback"])
+def test_no_step_is_taken_on_figures_that_break_a_rule_and_are_too_few_to_go_back_for(last, on_no_data):
+    policy = Policy(steps=(10, 100), bake=1, min_requests=20, on_no_data=on_no_data, rules=(ERRORS,))
+    held = verdict(counts(25, 25), policy=policy, last=last)
+    assert held.course is Course.HOLD
+    assert held.reason.endswith("50 requests decide")
+    assert verdict(counts(25), policy=policy, last=last).course is Course.FORWARD
+    assert verdict(counts(50, 50), policy=policy, last=last).course is Course.BACK
+
+
 def test_rules_without_a_minimum_still_want_one_request():
     policy = Policy(steps=(10, 100), bake=300, rules=(ERRORS,))
     assert verdict(counts(0), policy=policy).course is Course.HOLD

@@ -334,7 +334,7 @@ class Renderer:
                 requests.append(_effect(f"unmark-{other.version}", "mark", id=other.native_id, remove=taken))
         return tuple(reversed(requests)) if self.remove_first else tuple(requests)
 
-    def delete_version(self, version, _environment):
+    def delete_version(self, version, _siblings, _environment):
         return (_effect("delete", "delete", id=version.native_id),)
 
     def delete_model(self, model, _environment):

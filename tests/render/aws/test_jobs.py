@@ -155,7 +155,7 @@ def test_progress_is_kept_under_the_work_so_that_the_next_attempt_finds_it(
 ):
     body = body_of(make_run(environment, checkpoint=True), environment)
     assert body["CheckpointConfig"] == {"S3Uri": f"{BASE}/checkpoints/{WORK}", "LocalPath": "/opt/ml/checkpoints"}
-    assert manifest_of(body).checkpoint == "/opt/ml/checkpoints"
+    assert manifest_of(body).checkpoint == {"path": "/opt/ml/checkpoints"}
 
 
 def test_scarce_machines_have_others_to_fall_back_on(make_run: MakeRun, environment: AwsEnvironment):
@@ -278,3 +278,25 @@ def test_whatever_is_asked_for_the_request_is_valid_and_says_it(
     assert limits.get("MaxWaitTimeInSeconds", limits["MaxRuntimeInSeconds"]) >= limits["MaxRuntimeInSeconds"]
     assert all(len(value) <= 512 for value in body["Environment"].values())
     assert all(len(value) <= 2500 and "\n" not in value for value in body.get("HyperParameters", {}).values())
+
+
+def test_secrets_travel_by_their_names_in_the_environments_vault(
+    make_run: MakeRun, make_environment: Callable[..., AwsEnvironment]
+):
+    environment = make_environment(vaults={"main": "mlinfra/aws-test/"})
+    body = body_of(make_run(environment, secrets={"DB_PASSWORD": "risk-db"}), environment)
+    place = "awssecret:eu-west-1:https://secretsmanager.eu-west-1.amazonaws.com/mlinfra/aws-test/risk-db"
+    assert manifest_of(body).secrets == {"DB_PASSWORD": place}
+    near = environment.model_copy(update={"endpoints": {"secretsmanager": "http://127.0.0.1:4566/"}})
+    body = body_of(make_run(near, secrets={"DB_PASSWORD": "risk-db"}), near)
+    (place,) = manifest_of(body).secrets.values()
+    assert place == "awssecret:eu-west-1:http://127.0.0.1:4566/mlinfra/aws-test/risk-db"
+
+
+def test_secrets_need_a_vault_and_a_network(make_run: MakeRun, environment: AwsEnvironment, guarded: AwsEnvironment):
+    with pytest.raises(CapabilityError, match="names no vault"):
+        body_of(make_run(environment, secrets={"A": "b"}), environment)
+    isolated = guarded.model_copy(update={"vaults": {"main": "x/"}})
+    with pytest.raises(CapabilityError, match="secrets cannot be had where containers have no network") as refusal:
+        body_of(make_run(isolated, secrets={"A": "b"}), isolated)
+    assert refusal.value.given == "network.isolated of environment aws-test"

@@ -108,7 +108,7 @@ class SageMaker:
     def _bad(self, name):
         for variant in self.configs[name]["ProductionVariants"]:
             model = self.models[variant["ModelName"]]
-            uri = model["PrimaryContainer"]["ModelDataSource"]["S3DataSource"]["S3Uri"]
+            uri = str(model["PrimaryContainer"])
             if any(each in uri for each in self.stillborn):
                 return f"The primary container for production variant {variant['VariantName']} did not pass the ping"
         return ""
@@ -122,7 +122,7 @@ class SageMaker:
             known = retain and each["VariantName"] in fleet.weights
             if not known:
                 fleet.weights[each["VariantName"]] = each["InitialVariantWeight"]
-                fleet.counts[each["VariantName"]] = each["InitialInstanceCount"]
+                fleet.counts[each["VariantName"]] = each.get("InitialInstanceCount", 0)
         for each in gone:
             del fleet.weights[each], fleet.counts[each]
 
@@ -182,6 +182,9 @@ class SageMaker:
         if missing:
             raise NotFound("Could not find model", given=missing[0]["ModelName"])
         content = {key: value for key, value in body.items() if key not in {"EndpointConfigName", "Tags"}}
+        serverless = [each for each in body["ProductionVariants"] if "ServerlessConfig" in each]
+        if serverless and len(body["ProductionVariants"]) > 1:
+            self.wrongs.append("a serverless endpoint was given several variants")
         self.configs[body["EndpointConfigName"]] = {**content, "at": self.now}
         self.tags[self._arn("endpoint-config", body["EndpointConfigName"])] = body["Tags"]
         self.made.append(body["EndpointConfigName"])
@@ -282,10 +285,10 @@ class SageMaker:
         return {"EndpointArn": self._arn("endpoint", body["EndpointName"])}
 
     def _refuse_moved_targets(self, fleet, name):
-        new = {each["VariantName"]: each["InstanceType"] for each in self.configs[name]["ProductionVariants"]}
+        new = {each["VariantName"]: each.get("InstanceType") for each in self.configs[name]["ProductionVariants"]}
         for each in self.configs[fleet.config]["ProductionVariants"]:
             variant = each["VariantName"]
-            if variant in self.targets and new.get(variant) != each["InstanceType"]:
+            if variant in self.targets and new.get(variant) != each.get("InstanceType"):
                 self.wrongs.append(f"{variant} was changed while it was a target")
                 raise Conflict("the variant is a target of automatic scaling", given=variant)
 

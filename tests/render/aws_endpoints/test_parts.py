@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from mlinfra.contract.jobs import Artefact
+from mlinfra.environment import Network, StoreLocation
 from mlinfra.errors import CapabilityError, SpecError
 from mlinfra.spec import EndpointSpec
 from mlinfra_aws.render.endpoint_choices import choices
@@ -184,3 +185,44 @@ def test_what_the_kit_sets_itself_is_not_overridden(world):
     with pytest.raises(SpecError, match="set by the kit"):
         world.reach({1: 100}, overrides=wish)
     assert world.platform.sent == []
+
+
+def recorded(world, **capture):
+    """The server's settings and DataCaptureConfig of an endpoint that is captured."""
+    server = {"capture": "s3://kit-artefacts/captures/credit-risk", "capture_sample": 0.25, "capture_exclude": ["x"]}
+    deployment = world.deployment(1)
+    deployment = replace(deployment, server={**deployment.server, **server})
+    world.reach(deployments=(deployment,), capture=capture)
+    (model,), (config,) = world.platform.models.values(), world.platform.configs.values()
+    manifest = json.loads(model["PrimaryContainer"]["Environment"]["MLINFRA_MANIFEST_0"])
+    return manifest["serving"], config.get("DataCaptureConfig")
+
+
+def test_what_excludes_columns_is_captured_by_the_server_itself(world):
+    settings, native = recorded(world, sample="25%", exclude=["x"])
+    assert native is None
+    assert settings["capture"] == "s3://kit-artefacts/captures/credit-risk"
+    assert (settings["capture_sample"], settings["capture_exclude"]) == (0.25, ["x"])
+    assert "capture_key" not in settings
+
+
+def test_what_excludes_nothing_is_captured_by_sagemaker(world):
+    settings, native = recorded(world, sample="25%")
+    assert native["InitialSamplingPercentage"] == 25
+    assert not any(name.startswith("capture") for name in settings)
+
+
+def test_the_servers_records_are_encrypted_with_the_stores_key(new_world):
+    world = new_world(keys={"main": "key-1"})
+    store = {"captures": StoreLocation(uri="s3://kit-captures", key="main")}
+    world.environment = world.environment.model_copy(update={"stores": {**world.environment.stores, **store}})
+    settings, _ = recorded(world, exclude=["x"])
+    assert settings["capture_key"] == "key-1"
+
+
+def test_columns_cannot_be_masked_where_servers_have_no_network(world):
+    environment = world.environment.model_copy(update={"network": Network(isolated=True)})
+    with pytest.raises(CapabilityError, match=r"capture\.exclude") as refusal:
+        choices(world.desired({1: 100}, capture={"exclude": ["x"]}).spec, environment)
+    assert refusal.value.given == "network.isolated of environment aws-test"
+    assert choices(world.desired({1: 100}, capture={}).spec, environment)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlinfra.contract.requests import File, Lookup, Ref, Request, dig, found
+from mlinfra.contract.requests import File, Follow, Lookup, Ref, Request, dig, found
 from mlinfra.errors import KitFault
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
@@ -19,8 +19,12 @@ READ = Request(step="read", service="s", operation="Get", effect=False)
 @settings(max_examples=30)
 @given(body=bodies, repeatable=st.booleans())
 def test_a_request_survives_its_document(body: dict[str, object], *, repeatable: bool):
-    request = Request("make", "s", "Create", body, repeatable=repeatable, lookup=Lookup(READ, "items"))
+    lookup = Lookup(READ, "items", where={"name": "a"})
+    follow = Follow(READ, over="done", error="error.message", every=10.0)
+    request = Request("make", "s", "Create", body, repeatable=repeatable, lookup=lookup, follow=follow)
     assert Request.from_document(request.as_document()) == request
+    plain = Request("make", "s", "Create", body, repeatable=True, lookup=Lookup(READ))
+    assert Request.from_document(plain.as_document()) == plain
 
 
 def test_references_are_filled_from_replies_wherever_they_stand():
@@ -52,6 +56,12 @@ def test_an_effect_can_be_repeated_or_looked_up():
 )
 def test_a_lookup_finds_what_is_there(items: str, reply: dict[str, object], expected: dict[str, object] | None):
     assert found(Lookup(READ, items), reply) == expected
+
+
+def test_a_lookup_finds_in_a_list_what_the_platform_cannot_narrow():
+    reply = {"jobs": ["?", {"name": "a"}, {"name": "b", "id": "2"}, {"name": "b", "id": "3"}]}
+    assert found(Lookup(READ, "jobs", where={"name": "b"}), reply) == {"name": "b", "id": "2"}
+    assert found(Lookup(READ, "jobs", where={"name": "c"}), reply) is None
 
 
 def test_digging_where_nothing_lies_is_a_key_error():

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mlinfra.cli.main import run
+from mlinfra.emulator.aws import AwsEmulator
+from mlinfra.emulator.settings import Settings
 from mlinfra.modelkit.manifest import Manifest
 from mlinfra.package import Lock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -133,3 +136,38 @@ def test_a_model_of_another_python_is_told(image: Any, served: Any, tmp_path: Pa
     code, built, told = image(*arguments)
     assert (code, built["packages"], built["python"]) == (0, ["tiny==1.0"], "3.12"), told
     assert "trained with Python 3.11" in told
+
+
+# logging in by the platform's own word
+
+
+@pytest.fixture
+def emulated(project: Path, tmp_path: Path) -> Iterator[str]:
+    """The project's environment in an emulated AWS; its name."""
+    with AwsEmulator(tmp_path / "emulator", Settings(delays_scale=0.0, quotas=False)) as emulator:
+        environment = emulator.environment(images={})
+        kept = project / ".mlinfra" / "environments" / f"{environment.name}.json"
+        kept.parent.mkdir(parents=True)
+        kept.write_text(environment.model_dump_json())
+        yield environment.name
+
+
+def test_an_emulated_ecr_is_logged_in_to_without_a_word(image: Any, emulated: str, served: Any, tmp_path: Path):
+    served.store.basic = "AWS:111122223333-auth-token"
+    served.put_base("python:3.11", {"usr/bin/python3": b"x"}, tmp_path / "base")
+    arguments = ["--kind", "runner", "--base", f"{served.host}/python:3.11", "-e", emulated]
+    code, built, told = image("build", *arguments)
+    assert code == 0, told
+    code, pushed, told = image("push", *arguments, "--to", f"{served.host}/mlinfra/runner")
+    assert code == 0, told
+    assert pushed["digest"] == built["digest"]
+    assert "auth-token" not in told
+
+
+def test_an_emulated_environment_pushes_to_this_machine_alone(image: Any, emulated: str, served: Any, tmp_path: Path):
+    served.put_base("python:3.11", {"usr/bin/python3": b"x"}, tmp_path / "base")
+    base = f"{served.host}/python:3.11"
+    code, document, _ = image("push", "--kind", "runner", "--base", base, "-e", emulated)
+    assert code == 2
+    assert "beyond this machine" in document["error"]["what"]
+    assert ".dkr.ecr." in document["error"]["given"]

@@ -86,6 +86,26 @@ def test_missing_text_is_what_the_estimator_takes_for_missing_though_no_example_
     assert sealed == estimator
 
 
+@pytest.mark.parametrize("absent", [["c"], ["c", "d"]])
+def test_boosting_on_categories_answers_a_request_without_any_of_them(frame, outcome, tmp_path, absent):
+    table = frame.assign(c=pd.Categorical(frame.home), d=pd.Categorical(np.where(frame.age > 50, "old", "young")))
+    table = table[["income", "c", "d"]]
+    model = HistGradientBoostingClassifier(categorical_features="from_dtype", max_iter=20).fit(table, outcome)
+    save_model(model, tmp_path / "model", example=table.head(100))
+    row = [None if name in absent else cell for name, cell in zip(table, [0.5, "rent", "old"], strict=True)]
+    typed = {
+        name: pd.Categorical([cell], categories=table[name].cat.categories)
+        for name, cell in zip("cd", row[1:], strict=True)
+    }
+    expected = model.predict(pd.DataFrame({"income": [0.5], **typed})).tolist()
+
+    predictor = load_predictor(tmp_path / "model")
+    assert (predictor.way, predictor.reason) == ("sealed", "")
+    assert predictor.predict([row]) == expected
+    (tmp_path / "model" / "sealed.bin").unlink()
+    assert type(predictor)(tmp_path / "model", predictor.manifest, None, "for the test").predict([row]) == expected
+
+
 class Opaque:
     """A model that nobody can take apart: it tells what it is given for a missing cell."""
 

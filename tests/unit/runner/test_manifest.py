@@ -22,7 +22,7 @@ def parse(**changes: Any) -> Any:
 
 def test_the_least_manifest_has_sensible_gaps() -> None:
     found = parse()
-    assert (found.attempt, found.nodes, found.retries, found.shell, found.checkpoint) == (1, 1, 0, None, None)
+    assert (found.attempt, found.nodes, found.retries, found.shell, found.checkpoint) == (1, 1, 0, None, {})
     assert found.inputs == found.outputs == found.params == found.secrets == found.env == found.tracking == {}
 
 
@@ -47,7 +47,7 @@ def test_every_key_is_read() -> None:
     assert found.outputs == {"m": Output("model", "/m", None), "r": Output("folder", None, "gs://r")}
     assert found.params == {"depth": 6, "flag": True, "none": None}
     assert (found.platform, found.environment, found.attempt, found.nodes, found.retries) == ("aws", "aws-dev", 2, 2, 3)
-    assert (found.checkpoint, found.result, found.tracking["run_id"]) == ("/c", {"path": "/r"}, "1")
+    assert (found.checkpoint, found.result, found.tracking["run_id"]) == ({"path": "/c"}, {"path": "/r"}, "1")
 
 
 @pytest.mark.parametrize(

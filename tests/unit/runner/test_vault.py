@@ -31,7 +31,7 @@ def test_secrets_are_read_where_the_manifest_says(tmp_path: Path) -> None:
     [
         ("file:///no/such/file", "DB cannot be read: FileNotFoundError"),
         ("env:MISSING", "did not set the variable MISSING"),
-        ("vault:x", "nothing here reads `vault:`; known: env, file"),
+        ("vault:x", "nothing here reads `vault:`; known: awssecret, env, file"),
         ("hunter2-by-mistake", "nothing here reads"),
     ],
 )

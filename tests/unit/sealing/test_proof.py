@@ -283,6 +283,25 @@ def test_an_estimator_that_answers_at_random_is_seen(data, tmp_path, monkeypatch
     assert "estimator" in seal(estimator, "predict_proba", data.x[:50], tmp_path)["reason"]
 
 
+def test_the_reason_names_the_row_at_which_the_estimator_fails(data, tmp_path):
+    def build(rows):
+        if np.isnan(rows).any():
+            raise TypeError("no such type")
+        return rows
+
+    estimator = HistGradientBoostingClassifier(max_iter=5).fit(data.missing, data.binary)
+    reason = seal(estimator, "predict", data.missing[:50], tmp_path, build)["reason"]
+    assert "the estimator fails with TypeError: no such type" in reason
+    assert "=missing" in reason
+
+
+def test_the_reason_names_the_cell_that_only_the_sealed_form_refuses(data, tmp_path):
+    estimator = RandomForestClassifier(5, random_state=0).fit(data.x, data.three)
+    reason = seal(estimator, "predict", data.x[:50], tmp_path, lambda rows: np.clip(rows, -9, 9))["reason"]
+    assert "the estimator answers a row that the sealed form refuses (column " in reason
+    assert " wants " in reason
+
+
 # ---- the comparison itself
 
 

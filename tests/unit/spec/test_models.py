@@ -263,3 +263,34 @@ def test_every_path_leads_to_its_annotation():
     assert annotation_at(JobSpec, ("overrides", "aws", "Op", "a", "b")) is Any
     assert annotation_at(JobSpec, ("resources", "spot", "x")) is None
     assert annotation_at(JobSpec, ("resourcs",)) is None
+
+
+SEVERAL = {"blue": {"model": "aaa-b:1", "traffic": "50%"}, "green": {"model": "aaa-b:2", "traffic": "50%"}}
+
+
+@pytest.mark.parametrize("way", [{"serverless": {"memory": "2Gi", "concurrency": 20}}, {"asynchronous": {}}])
+@pytest.mark.parametrize(
+    "fields", [{"model": "a-b:1", "rollout": {"strategy": "all_at_once"}}, {"deployments": SEVERAL}]
+)
+def test_what_is_replaced_whole_takes_no_steps_and_no_variants(way: dict[str, Any], fields: dict[str, Any]) -> None:
+    with pytest.raises(SpecError) as refusal:
+        EndpointSpec(name="credit-risk", **fields, **way)
+    (problem,) = refusal.value.problems
+    assert (problem.path, problem.what) == (list(fields)[-1], f"does not go with {next(iter(way))}")
+    assert EndpointSpec(name="credit-risk", model="a-b:1", **way).replaced_whole
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("asynchronous", {}),
+        ("scale", {"min": 1, "max": 2}),
+        ("resources", {"memory": "4Gi"}),
+        ("machine", {"aws": "ml.m5.large"}),
+    ],
+)
+def test_a_serverless_endpoint_has_no_machines(place: str, value: dict[str, Any]) -> None:
+    fields = {"serverless": {"memory": "2Gi", "concurrency": 20}, place: value}
+    with pytest.raises(SpecError) as refusal:
+        EndpointSpec(name="credit-risk", model="a-b:1", **fields)
+    assert [problem.path for problem in refusal.value.problems] == [place]

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from mlinfra.environment import Environment
 
 VERSION = "2012-10-17"
+SCALING = "sagemaker.application-autoscaling.amazonaws.com"  # whose role the first target of an account makes
+_CONDITIONS = {
+    "roles": {"iam:PassedToService": "sagemaker.amazonaws.com"},
+    "scaling role": {"iam:AWSServiceName": SCALING},
+}
 CALLER, TRAINER, SERVER, APPROVER = "caller", "trainer", "server", "approver"
 
 # Identity -> what it does -> actions; what it does is narrowed by `_resources`.
@@ -67,6 +72,7 @@ _ACTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "application-autoscaling:PutScalingPolicy",
             "application-autoscaling:DeleteScalingPolicy",
         ),
+        "scaling role": ("iam:CreateServiceLinkedRole",),
         "scaling listings": (
             "application-autoscaling:DescribeScalableTargets",
             "application-autoscaling:DescribeScalingPolicies",
@@ -77,12 +83,15 @@ _ACTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "decisions": ("s3:GetObject",),
         "buckets": ("s3:ListBucket",),
         "roles": ("iam:PassRole",),
+        "identities": ("iam:GetRole", "iam:SimulatePrincipalPolicy"),  # what `env doctor` looks at
+        "images": ("ecr:DescribeImages",),
         "keys": ("kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey", "kms:CreateGrant"),
     },
     TRAINER: {
         "inputs": ("s3:GetObject",),
         "outputs": ("s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"),
         "buckets": ("s3:ListBucket",),
+        "secrets": ("secretsmanager:GetSecretValue",),
         "log streams": ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"),
         "own metrics": ("cloudwatch:PutMetricData",),
         "images": ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"),
@@ -163,8 +172,8 @@ def _statement(task: str, actions: tuple[str, ...], environment: Environment, id
         "Action": list(actions),
         "Resource": _resources(environment, identity, task),
     }
-    if task == "roles":
-        statement["Condition"] = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+    if task in _CONDITIONS:
+        statement["Condition"] = {"StringEquals": _CONDITIONS[task]}
     return statement
 
 
@@ -230,8 +239,10 @@ def _keys(environment: Environment) -> list[str]:
 
 
 def _images(environment: Environment) -> list[str]:
-    """The environment's own repositories; the vendor's frameworks need no permission here."""
+    """The environment's own repositories and its images'; the vendor's frameworks need no permission here."""
     names = {image.uri.partition("/")[2].partition("@")[0].partition(":")[0] for image in environment.images.values()}
+    own = environment.registries.get("images", "").partition("/")[2]
+    names |= {f"{own}/*"} if own else set()
     return [arn(environment, "ecr", f"repository/{name}") for name in sorted(names) if name]
 
 
@@ -258,12 +269,19 @@ _OTHERS = {
     ),
     "questions": lambda environment: _objects(environment, "artefacts", (f"{ASYNCHRONOUS_FOLDER}/",)),
     "answers": lambda environment: _objects(environment, "artefacts", (f"{ASYNCHRONOUS_FOLDER}/",)),
+    "scaling role": lambda environment: [
+        f"arn:{partition(environment.region)}:iam::{environment.account}:role/aws-service-role/{SCALING}/*"
+    ],
+    "secrets": lambda environment: [
+        arn(environment, "secretsmanager", f"secret:{prefix}*") for prefix in environment.vaults.values()
+    ],
     "decisions": _decisions,
     "records": lambda environment: _objects(environment, "artefacts", ("kit/",)),
     "buckets": _buckets,
     "roles": lambda environment: [
         environment.identities[name] for name in (TRAINER, SERVER) if name in environment.identities
     ],
+    "identities": lambda environment: sorted(environment.identities.values()),
     "keys": _keys,
     "images": _images,
     "network": _network,

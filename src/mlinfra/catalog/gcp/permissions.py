@@ -240,9 +240,14 @@ def repository_of(uri: str) -> str:
 
 
 def _vaults(environment: Environment) -> list[Place]:
-    return [Place(vault) for vault in sorted(set(environment.vaults.values()))] or [
-        Place(f"projects/{environment.account}")
-    ]
+    """Projects, or the secrets in one whose names begin so; IAM knows a secret by its project's number."""
+    found = []
+    for vault in sorted(set(environment.vaults.values())) or [f"projects/{environment.account}"]:
+        project, narrowed, start = vault.partition("/secrets/")
+        number = environment.native.get("project_number", project.rpartition("/")[2])
+        name = f'resource.name.startsWith("projects/{number}/secrets/{start}")' if narrowed else ""
+        found.append(Place(project, name))
+    return found
 
 
 _PLACES: Mapping[tuple[str, str], Callable[[Environment], list[Place]]] = {

@@ -11,6 +11,7 @@ from mlinfra.emulator.aws.endpoints.configs import EndpointConfigs
 from mlinfra.emulator.aws.endpoints.endpoints import Endpoints
 from mlinfra.emulator.aws.endpoints.runtime import Runtime
 from mlinfra.emulator.aws.identity.authorize import Place
+from mlinfra.emulator.aws.identity.metadata import ContainerCredentials
 from mlinfra.emulator.aws.identity.principals import Credentials, Principals
 from mlinfra.emulator.aws.logsink import Logs
 from mlinfra.emulator.aws.registry.images import Images
@@ -61,6 +62,7 @@ class AwsEmulator(Emulator):
         self.place = Place(self.account, self.region)
         self.desk.wording = AwsWording(self.policy)
         self.principals = Principals(self.account, self.policy)
+        self.container_credentials = ContainerCredentials(self)
         self.storage = Storage(self)
         self.logs = Logs(self)
         self.seeded = seed.Seeded(self)
@@ -88,7 +90,8 @@ class AwsEmulator(Emulator):
 
     def respond(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request of any service."""
-        return self._front.respond(environ, start_response)
+        told = self.container_credentials.answer(environ.get("PATH_INFO", ""))
+        return told(environ, start_response) if told else self._front.respond(environ, start_response)
 
     def opened(self) -> None:
         """Take moto for this emulator alone, with nothing in it. UsageError where another one has it."""

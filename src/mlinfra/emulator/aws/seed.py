@@ -68,7 +68,8 @@ class Seeded:
             self.default_bucket = split(stores.get("artefacts", next(iter(stores.values()))))[0]
         keys = tuple(self._key(name) for name in environment.keys.values())
         passed = tuple(environment.identities[name] for name in ("trainer", "server") if name in environment.identities)
-        grounds = identities.Grounds(emulator.place, stores, passed, keys)
+        vaults = tuple(environment.vaults.values())
+        grounds = identities.Grounds(emulator.place, stores, passed, keys, vaults)
         for name, arn in environment.identities.items():
             self._identity(name, arn, grounds, f"mlinfra-{environment.name}")
         if environment.observability.logs:
@@ -196,6 +197,7 @@ def made_up(place: Place, name: str, changes: Mapping[str, Any]) -> AwsEnvironme
             for kind in ("base", "serving")
         },
         "registries": {"images": registry},
+        "vaults": {"main": f"mlinfra/{name}/"},
     }
     return AwsEnvironment.model_validate({**document, **changes})
 

@@ -165,8 +165,8 @@ def plugin(request: Any) -> list[str]:
     folder = request.info.program_directory
     python = [interpreter(request.info), "-u"]
     if request.kind == "analyzer":
-        engine, _, *others = request.args
-        return [*python, "-m", "pulumi.policy", engine, folder, *others]
+        engine, *others = request.args  # some engines name the pack's folder as "." besides
+        return [*python, "-m", "pulumi.policy", engine, folder, *(word for word in others if word != ".")]
     own = [folder] if Path(folder, "__main__.py").exists() else ["-m", "pulumi.run.plugin", folder]
     return [*python, *own, *request.args]
 
@@ -192,7 +192,10 @@ def serve(engine: str, executor: Path) -> None:
     server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    for number in (signal.SIGINT, signal.SIGTERM):  # the engine's word that it is done; a terminal's goes past our group
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # the engine is done; a terminal's passes by our group
         signal.signal(number, lambda *_: _leave(programs))
     while not engine or is_reachable(engine):
         time.sleep(_PERIOD)

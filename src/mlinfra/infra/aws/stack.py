@@ -64,8 +64,6 @@ class AwsStack(Component):
             region=configuration.region,
             account=configuration.account,
             identities=self.identities.arns,
-            registries={"images": self.images.registry},
-            vaults={"default": self.secrets.prefix},
             observability={
                 "logs": self.logs.group,
                 "dashboard": self.dashboard.address if self.dashboard else "",
@@ -130,6 +128,8 @@ class AwsStack(Component):
             "keys": {_KEY: self.key.arn, "volume": self.key.arn} if self.key else {},
             "images": {**_given(self.configuration), "base": {"uri": self.images.base, "python": "3.11"}},
             "network": network,
+            "registries": {"images": self.images.registry},
+            "vaults": {"default": self.secrets.prefix},
         }
 
 

@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pulumi import Output, ResourceOptions
-from pulumi_gcp import artifactregistry, iam, projects, secretmanager, serviceaccount, storage
+from pulumi_gcp import artifactregistry, iam, projects, serviceaccount, storage
 
 from mlinfra.catalog.gcp.permissions import CALLER, policy
 from mlinfra.environment import GcpEnvironment
@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 
 CI = "ci"
 _ISSUERS = {"github": "https://token.actions.githubusercontent.com", "gitlab": "https://gitlab.com"}
+_NUMBER = "{number}"  # in a condition: where the project's number comes when it is known
 _ACTS_AS = "roles/iam.workloadIdentityUser"
 
 
 class Identities(Component):
     """Trainer, server, deployer and approver; an account for pipelines where CI systems are trusted.
 
-    `after` is what bindings lie on, by the beginning of its resource name.
+    `after` is what bindings lie on, by the beginning of its resource name; `vault` how the secrets' names begin;
+    `number` the project's, by which conditions know a secret.
     """
 
     def __init__(
@@ -42,13 +44,15 @@ class Identities(Component):
         configuration: GcpConfiguration,
         *,
         after: Mapping[str, Resource],
-        vaults: Mapping[str, str],
+        vault: str,
+        number: Output[str],
         options: ResourceOptions | None = None,
     ) -> None:
         """Register them."""
         super().__init__("gcp:Identities", name, configuration, options)
         self._gcp = configuration
         self._after = dict(after)
+        self._number = number
         wanted = (*ACCOUNTS, CI) if configuration.trusts or "ci" in configuration.adopt.service_accounts else ACCOUNTS
         self.emails = {identity: names.email(configuration, identity) for identity in wanted}
         self.accounts = {
@@ -56,7 +60,7 @@ class Identities(Component):
             for identity in wanted
             if identity not in configuration.adopt.service_accounts
         }
-        self._permissions(vaults)
+        self._permissions(vault)
         if configuration.trusts:
             self._pipelines()
         self.finish(identities=self.emails)
@@ -69,8 +73,8 @@ class Identities(Component):
             opts=self.child(),
         )
 
-    def _permissions(self, vaults: Mapping[str, str]) -> None:
-        told = policy(_described(self._gcp, self.emails, vaults))
+    def _permissions(self, vault: str) -> None:
+        told = policy(_described(self._gcp, self.emails, vault))
         roles = {}
         for own, role in told["roles"].items():
             roles[f"projects/{self._gcp.account}/roles/{own}"] = projects.IAMCustomRole(
@@ -93,11 +97,19 @@ class Identities(Component):
         given = {
             "role": role.name,
             "member": f"serviceAccount:{self.emails[binding['identity']]}",
-            "condition": binding.get("condition"),
+            "condition": self._condition(binding),
             "opts": self.child(ResourceOptions(depends_on=waits)),
         }
         kind, where = _target(binding["resource"])
         kind(self.named(suffix), **where, **given)
+
+    def _condition(self, binding: names.Document) -> names.Document | None:
+        """What narrows a binding, with the project's number where it has a place for one."""
+        condition = binding.get("condition")
+        if condition is None or _NUMBER not in condition["expression"]:
+            return condition
+        expression = self._number.apply(lambda number: condition["expression"].replace(_NUMBER, number))
+        return {**condition, "expression": expression}
 
     def _pipelines(self) -> None:
         """Exact subjects of each CI system may act as the pipelines' account; nobody else of its users may."""
@@ -138,7 +150,7 @@ class Identities(Component):
         return name
 
 
-def _described(configuration: GcpConfiguration, emails: Mapping[str, str], vaults: Mapping[str, str]) -> GcpEnvironment:
+def _described(configuration: GcpConfiguration, emails: Mapping[str, str], vault: str) -> GcpEnvironment:
     """The part of the environment on which permissions depend; every name in it is known before anything exists."""
     return GcpEnvironment.model_validate(
         {
@@ -151,7 +163,8 @@ def _described(configuration: GcpConfiguration, emails: Mapping[str, str], vault
                 "base": {"uri": base_image(configuration)},
                 "serving": {"uri": f"{names.registry(configuration, names.own(configuration))}/serving"},
             },
-            "vaults": dict(vaults),
+            "vaults": {"default": vault},
+            "native": {"project_number": _NUMBER},
         }
     )
 
@@ -179,7 +192,5 @@ def _target(resource: str) -> tuple[Any, names.Document]:
                 "location": parts[3],
                 "repository": parts[5],
             }
-        case "secrets":
-            return secretmanager.SecretIamMember, {"project": parts[1], "secret_id": parts[-1]}
         case _:
             return projects.IAMMember, {"project": parts[1]}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pulumi import InvokeOptions, Output, ResourceOptions
-from pulumi_gcp import kms, organizations, projects
+from pulumi import Output, ResourceOptions
+from pulumi_gcp import kms, projects
 
 from mlinfra.infra.component import Component
 from mlinfra.infra.gcp import names
@@ -26,10 +26,18 @@ class Key(Component):
     A key ring cannot be deleted: after `destroy` its name stays taken, and the next stack of that name finds it there.
     """
 
-    def __init__(self, name: str, configuration: GcpConfiguration, options: ResourceOptions | None = None) -> None:
-        """Register it."""
+    def __init__(
+        self,
+        name: str,
+        configuration: GcpConfiguration,
+        *,
+        number: Output[str],
+        options: ResourceOptions | None = None,
+    ) -> None:
+        """Register it. `number` is the project's, by which its service agents are called."""
         super().__init__("gcp:Key", name, configuration, options)
         self._gcp = configuration
+        self._number = number
         if configuration.adopt.key:
             self.id: Output[str] = Output.from_input(configuration.adopt.key)
         else:
@@ -56,8 +64,7 @@ class Key(Component):
         )
 
     def _storage_agent(self) -> Output[str]:
-        project = organizations.get_project_output(project_id=self._gcp.account, opts=InvokeOptions(parent=self))
-        return Output.concat("serviceAccount:service-", project.number, "@gs-project-accounts.iam.gserviceaccount.com")
+        return Output.concat("serviceAccount:service-", self._number, "@gs-project-accounts.iam.gserviceaccount.com")
 
     def _grants(self) -> list[kms.CryptoKeyIAMMember]:
         grants = []

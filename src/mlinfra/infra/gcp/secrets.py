@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Secrets(Component):
-    """The environment's secrets in Secret Manager, kept in its own region."""
+    """The environment's secrets in Secret Manager, kept in its own region; their names begin alike."""
 
     def __init__(
         self,
@@ -29,20 +29,17 @@ class Secrets(Component):
         """Register them, without values: `gcloud secrets versions add` fills them."""
         super().__init__("gcp:Secrets", name, configuration, options)
         encryption = {"customer_managed_encryption": {"kms_key_name": key.id}} if key else {}
+        prefix = f"mlinfra-{names.suffix(configuration)}-"
         replicas = [{"location": configuration.region, **encryption}]
         self.secrets = {
             secret: secretmanager.Secret(
                 self.named(secret),
-                secret_id=f"{secret}-{names.suffix(configuration)}",
+                secret_id=f"{prefix}{secret}",
                 replication={"user_managed": {"replicas": replicas}},
                 labels=names.labels(configuration),
                 opts=self.guarded(ResourceOptions(depends_on=key.granted if key else [])),
             )
             for secret in configuration.secrets
         }
-        # By the names that jobs use; each names where the secret is.
-        self.vaults = {
-            secret: f"projects/{configuration.account}/secrets/{secret}-{names.suffix(configuration)}"
-            for secret in configuration.secrets
-        }
-        self.finish(secrets=self.vaults)
+        self.vault = f"projects/{configuration.account}/secrets/{prefix}"
+        self.finish(vault=self.vault)

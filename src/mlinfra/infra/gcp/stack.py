@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pulumi import ResourceOptions
+from pulumi import InvokeOptions, ResourceOptions
+from pulumi_gcp import organizations
 
 from mlinfra.infra.component import Component
 from mlinfra.infra.environment import export
@@ -36,10 +37,12 @@ class GcpStack(Component):
         """Register everything, after the project's services."""
         super().__init__("gcp:Stack", name, configuration, options)
         self.configuration: GcpConfiguration = configuration
+        project = organizations.get_project_output(project_id=configuration.account, opts=InvokeOptions(parent=self))
+        self.number: Output[str] = project.number
         services = Services(self.named("services"), configuration, options=self.child())
         then = self.child(ResourceOptions(depends_on=list(services.services)))
         wanted = self.profile.customer_keys or configuration.adopt.key
-        self.key = Key(self.named("keys"), configuration, options=then) if wanted else None
+        self.key = Key(self.named("keys"), configuration, number=self.number, options=then) if wanted else None
         self.buckets = Buckets(self.named("stores"), configuration, key=self.key, options=then)
         self.images = Images(self.named("images"), configuration, key=self.key, options=then)
         self.compute = Compute(self.named("compute"), configuration, key=self.key, options=then)
@@ -50,7 +53,8 @@ class GcpStack(Component):
             self.named("identities"),
             configuration,
             after=self._bound(),
-            vaults=self.secrets.vaults,
+            vault=self.secrets.vault,
+            number=self.number,
             options=then,
         )
         self.logs = Logs(self.named("logs"), configuration, options=then)
@@ -88,7 +92,7 @@ class GcpStack(Component):
             },
             keys={_KEY: self.key.id} if self.key else {},
             compute=self.compute.pools,
-            vaults=self.secrets.vaults,
+            vaults={"default": self.secrets.vault},
             network=self._network(),
             observability={
                 "logs": self.logs.bucket,
@@ -105,9 +109,8 @@ class GcpStack(Component):
             f"projects/_/buckets/{names.bucket(self.configuration, use)}": bucket
             for use, bucket in self.buckets.buckets.items()
         }
-        secrets = {self.secrets.vaults[name]: secret for name, secret in self.secrets.secrets.items()}
         repositories = f"projects/{self.configuration.account}/locations/{self.configuration.region}/repositories/"
-        return {**buckets, **secrets, repositories: self.images}
+        return {**buckets, repositories: self.images}
 
     def _network(self) -> dict[str, Any]:
         if self.network is None:
@@ -122,4 +125,5 @@ class GcpStack(Component):
     def _native(self) -> dict[str, Any]:
         """What only the adapter for Vertex AI knows."""
         attachment = {"network_attachment": self.network.attachment} if self.network else {}
-        return {**attachment, **({"shells": self.endpoints.ids} if self.endpoints.ids else {})}
+        known = {"project_number": self.number, **attachment}
+        return {**known, **({"shells": self.endpoints.ids} if self.endpoints.ids else {})}

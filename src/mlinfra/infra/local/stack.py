@@ -46,15 +46,18 @@ class LocalStack(Component):
         }
         self.finish(root=self.folder.root, stores={name: bucket.uri for name, bucket in self.buckets.items()})
 
+    def fields(self) -> dict[str, pulumi.Input[object]]:
+        """What this platform adds to the environment's document."""
+        return {
+            "root": self.folder.root,
+            "account": self.folder.account,
+            "slots": self.configuration.slots,
+            "stores": {name: {"uri": bucket.uri} for name, bucket in self.buckets.items()},
+        }
+
     def export(self) -> pulumi.Output[dict[str, object]]:
         """Export the environment under the name that `mlinfra env sync` asks for."""
-        return export(
-            self.configuration,
-            root=self.folder.root,
-            account=self.folder.account,
-            slots=self.configuration.slots,
-            stores={name: {"uri": bucket.uri} for name, bucket in self.buckets.items()},
-        )
+        return export(self.configuration, **self.fields())
 
 
 def _root(configuration: LocalConfiguration) -> Path:

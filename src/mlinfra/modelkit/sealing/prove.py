@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mlinfra.errors import shorten
 from mlinfra.modelkit.sealing.lazy import Lazy
 from mlinfra.modelkit.sealing.probes import Row, probe
 from mlinfra.modelkit.sealing.recipe import LinearModel, NotSealed, paired
@@ -59,7 +60,7 @@ class Original:
                 warnings.simplefilter("ignore")
                 return getattr(self.estimator, self.method)(self.build(rows))
         except _RAISED as exc:
-            raise NotSealed(f"the estimator refuses a row that the sealed form answers: {exc}") from exc
+            raise NotSealed(f"the estimator fails with {type(exc).__name__}: {exc}") from exc
 
 
 def prove(original: Original, recipe: Recipe, sealed: Sealed, examples: Sequence[Row]) -> Proof:
@@ -71,11 +72,11 @@ def prove(original: Original, recipe: Recipe, sealed: Sealed, examples: Sequence
     single = answered[:: max(1, len(answered) // _SINGLE)][:_SINGLE]
     with _one_openmp_thread():
         for row in refused[:_MOST_REFUSED]:
-            _compare_refusal(original, kernel_input(recipe, [row]))
+            _compare_refusal(original, sealed, recipe, row)
         for row in single:
-            _compare(original, sealed, kernel_input(recipe, [row]))
+            _compare(original, sealed, recipe, [row])
         for batch in _batches(answered, small=isinstance(recipe.model, LinearModel)):
-            _compare(original, sealed, kernel_input(recipe, batch))
+            _compare(original, sealed, recipe, batch)
     return Proof(len(answered), len(single), len(refused), probes.tried, probes.thresholds)
 
 
@@ -103,20 +104,36 @@ def _batches(rows: Sequence[Row], *, small: bool) -> Iterator[Sequence[Row]]:
     yield rows
 
 
-def _compare(original: Original, sealed: Sealed, rows: Any) -> None:
+def _compare(original: Original, sealed: Sealed, recipe: Recipe, rows: Sequence[Row]) -> None:
+    given = kernel_input(recipe, rows)
     with np.errstate(all="ignore"):
-        found = sealed.predict(rows)
-    count = differences(original.answer(rows), found)
-    if count:
-        raise NotSealed(f"the sealed form differs from the estimator in {count} of {len(rows)} rows")
-
-
-def _compare_refusal(original: Original, rows: Any) -> None:
+        found = sealed.predict(given)
     try:
-        original.answer(rows)
+        expected = original.answer(given)
+    except NotSealed as refusal:
+        where = _shown(recipe, rows[0]) if len(rows) == 1 else f"{len(rows)} rows at once"
+        raise NotSealed(f"{refusal}; the sealed form would answer. Asked for {where}") from refusal
+    count = differences(expected, found)
+    if count:
+        where = f", asked for {_shown(recipe, rows[0])}" if len(rows) == 1 else ""
+        raise NotSealed(f"the sealed form differs from the estimator in {count} of {len(rows)} rows{where}")
+
+
+def _compare_refusal(original: Original, sealed: Sealed, recipe: Recipe, row: Row) -> None:
+    given = kernel_input(recipe, [row])
+    try:
+        original.answer(given)
     except NotSealed:
         return
-    raise NotSealed(f"the sealed form refuses a row that the estimator answers: {rows!r}")
+    cells = "; ".join(f"column {cell['column']} wants {cell['allowed']}" for cell in sealed.refuses(given))
+    raise NotSealed(f"the estimator answers a row that the sealed form refuses ({cells}): {_shown(recipe, row)}")
+
+
+def _shown(recipe: Recipe, row: Row) -> str:
+    """A row for people: the columns with their cells."""
+    cells = ["missing" if cell is None or cell != cell else repr(cell) for cell in row]  # noqa: PLR0124  NaN
+    names = recipe.names or map(str, range(recipe.columns))
+    return shorten(", ".join(f"{name}={cell}" for name, cell in paired(list(names), cells)))
 
 
 @contextmanager

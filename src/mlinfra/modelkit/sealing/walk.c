@@ -311,6 +311,19 @@ ALWAYS_INLINE int guard(const Model *m, int kind, const double *values, const fl
     return missing ? MISSING : infinite ? INFINITE : large ? TOO_LARGE : 0;
 }
 
+#ifdef HAS_AVX2
+#define AVX2_INLINE static inline __attribute__((always_inline, target("avx2")))
+#endif
+
+static int has_avx2(void)
+{
+#ifdef HAS_AVX2
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+#else
+    return 0;
+#endif
+}
+
 enum { COLUMN = 64 }; /* rows of a block whose features stay in the first cache */
 
 /* One feature of at most COLUMN rows, from slots to `wide` or `narrow`, whichever the model uses; both lie row by row. */
@@ -363,16 +376,29 @@ static int compute_column(const Model *m, size_t f, const double *slots, size_t 
     return compute_feature(m, f, slots, count, wide, narrow);
 }
 
+#ifdef HAS_AVX2
+/* The same operations, more of them at once: each rounds as it does alone. */
+__attribute__((target("avx2"))) static int compute_column_avx2(
+    const Model *m, size_t f, const double *slots, size_t count, double *wide, float *narrow)
+{
+    return compute_feature(m, f, slots, count, wide, narrow);
+}
+#else
+#define compute_column_avx2 compute_column
+#endif
+
 /* Many rows: column by column, which is several times quicker; row by row again where one is refused, to name it. */
 static int compute(const Model *m, const double *slots, size_t rows, double *wide, float *narrow, Refusal *refusal)
 {
     if (rows == 1)
         return compute_rows(m, slots, rows, wide, narrow, refusal);
+    int is_wide = !(m->flags & SCALAR_ONLY) && has_avx2();
     for (size_t from = 0; from < rows; from += COLUMN) {
         size_t count = rows - from < COLUMN ? rows - from : COLUMN, at = from * m->n_features;
         const double *part = slots + from * m->n_slots;
         for (size_t f = 0; f < m->n_features; f++)
-            if (compute_column(m, f, part, count, wide ? wide + at : NULL, narrow ? narrow + at : NULL))
+            if ((is_wide ? compute_column_avx2 : compute_column)(m, f, part, count, wide ? wide + at : NULL,
+                                                                 narrow ? narrow + at : NULL))
                 return compute_rows(m, slots, rows, wide, narrow, refusal);
     }
     return 0;
@@ -483,8 +509,6 @@ ALWAYS_INLINE void walk_one(const Model *m, const float *x, double *scores, size
  * scalar walk. `streams`, how many registers, is a constant where these are inlined. */
 enum { WIDE = 8, STREAMS = 6, FEW_STREAMS = 2 };
 
-#define AVX2_INLINE static inline __attribute__((always_inline, target("avx2")))
-
 AVX2_INLINE __m256i step_avx2(__m256i at, __m256i route, __m256 threshold, __m256 value)
 {
     __m256i right = _mm256_castps_si256(_mm256_cmp_ps(value, threshold, _CMP_GT_OQ));
@@ -579,15 +603,6 @@ __attribute__((target("avx2"))) static size_t walk_one_avx2(const Model *m, cons
     return t;
 }
 #endif
-
-static int has_avx2(void)
-{
-#ifdef HAS_AVX2
-    return __builtin_cpu_supports("avx2") != 0;
-#else
-    return 0;
-#endif
-}
 
 /* Gathers take signed 32-bit indices. */
 static int use_avx2(const Model *m)
@@ -1362,9 +1377,11 @@ static PyType_Spec model_spec = {
 typedef struct {
     PyObject_HEAD
     size_t columns;
-    int is_numeric; /* every column holds numbers */
+    int is_numeric, has_integers; /* every column holds numbers; some hold whole ones */
+    int is_wide;                  /* the processor has AVX2, and it may be used */
     uint8_t *kinds;
     double *lows, *highs;
+    double *least, *most; /* the same as bounds of a table's cells: never 2^53 or beyond, where the exact check decides */
     PyObject *names, *values; /* tuples: the columns' names; a frozenset of text for a category, else None */
 } Screen;
 
@@ -1448,7 +1465,7 @@ static PyObject *screen_order(PyObject *self, PyObject *rows)
  * each number. Whatever is not surely that is left to the exact reader, so nothing is refused here. The text is that of
  * a bytes object: a zero follows its end, which is neither a digit nor a bracket. */
 typedef struct {
-    const char *at, *end;
+    const char *at, *start, *end;
 } Text;
 
 enum { MOST_DIGITS = 19, MOST_DECIMALS = 27, LONGEST = 400 }; /* 10^19 - 1 < 2^64, 5^27 < 2^63 */
@@ -1462,6 +1479,26 @@ static const uint64_t FIVES[MOST_DECIMALS + 1] = {
     298023223876953125u, 1490116119384765625u, 7450580596923828125u,
 };
 static const uint64_t TENS[9] = {1u, 10u, 100u, 1000u, 10000u, 100000u, 1000000u, 10000000u, 100000000u};
+
+/* For k from 1 on: 2^(63 + the length of 5^k in bits) / 5^k, rounded down, and what its product adds to the exponent. */
+#define LENGTH(five) (64 - __builtin_clzll(five))
+#define RECIPROCAL(five) ((uint64_t)(((unsigned __int128)1 << (63 + LENGTH(five))) / (five)))
+static const uint64_t RECIPROCALS[MOST_DECIMALS + 1] = {
+    0,
+    RECIPROCAL(5u), RECIPROCAL(25u), RECIPROCAL(125u),
+    RECIPROCAL(625u), RECIPROCAL(3125u), RECIPROCAL(15625u),
+    RECIPROCAL(78125u), RECIPROCAL(390625u), RECIPROCAL(1953125u),
+    RECIPROCAL(9765625u), RECIPROCAL(48828125u), RECIPROCAL(244140625u),
+    RECIPROCAL(1220703125u), RECIPROCAL(6103515625u), RECIPROCAL(30517578125u),
+    RECIPROCAL(152587890625u), RECIPROCAL(762939453125u), RECIPROCAL(3814697265625u),
+    RECIPROCAL(19073486328125u), RECIPROCAL(95367431640625u), RECIPROCAL(476837158203125u),
+    RECIPROCAL(2384185791015625u), RECIPROCAL(11920928955078125u), RECIPROCAL(59604644775390625u),
+    RECIPROCAL(298023223876953125u), RECIPROCAL(1490116119384765625u), RECIPROCAL(7450580596923828125u),
+};
+static const int16_t SHIFTS[MOST_DECIMALS + 1] = {
+    1074, 1071, 1068, 1065, 1061, 1058, 1055, 1051, 1048, 1045, 1041, 1038, 1035, 1031, 1028, 1025, 1021, 1018,
+    1015, 1011, 1008, 1005, 1001, 998, 995, 991, 988, 985,
+};
 
 /* w / 10^k rounded to the nearest float64, ties to even: exact integers, and the remainder says what is beyond them. */
 static double quotient(uint64_t w, int k)
@@ -1485,6 +1522,23 @@ static double quotient(uint64_t w, int k)
     kept += (cut > half) | ((cut == half) & ((rest != 0) | (kept & 1))); /* no branch: it would be a guess */
     /* kept is 2^52 to 2^53, whose last one carries into the exponent; nothing here is near the end of the range */
     uint64_t bits = ((uint64_t)(down - up - 63 - k + extra + 1074) << 52) + kept;
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* The same and quicker, for k from 1 on. The product with a reciprocal that was rounded down has the true one's upper
+ * half, or one less than that, which matters only where the bits to be cut off are half of the last one that is kept. */
+ALWAYS_INLINE double quick_quotient(uint64_t w, int k)
+{
+    int up = __builtin_clzll(w);
+    uint64_t q = (uint64_t)((unsigned __int128)(w << up) * RECIPROCALS[k] >> 64); /* 2^62 or more */
+    int extra = 10 + (int)(q >> 63);
+    uint64_t half = 1ull << (extra - 1), cut = q & (2 * half - 1);
+    if (cut - half + 1 <= 1)
+        return quotient(w, k);
+    uint64_t kept = ((q >> (extra - 1)) + 1) >> 1; /* no tie is left, so rounding half up is rounding to the nearest */
+    uint64_t bits = ((uint64_t)(SHIFTS[k] - up + extra) << 52) + kept;
     double value;
     memcpy(&value, &bits, sizeof value);
     return value;
@@ -1579,6 +1633,7 @@ ALWAYS_INLINE int read_number(Text *text, double *value)
         is_whole = 0;
     }
     const char *last = p;
+    int fits = last - first - !is_whole - (*first == '0') <= MOST_DIGITS || significant(first, last) <= MOST_DIGITS;
     if (*p == 'e' || *p == 'E') {
         int exponent;
         p = read_exponent(p + 1, &exponent);
@@ -1587,12 +1642,11 @@ ALWAYS_INLINE int read_number(Text *text, double *value)
         decimals -= exponent;
         is_whole = 0;
     }
-    int fits = last - first <= MOST_DIGITS || significant(first, last) <= MOST_DIGITS;
     double found;
     if (fits && w == 0)
         found = 0;
     else if (fits && decimals > 0 && decimals <= MOST_DECIMALS)
-        found = quotient(w, decimals);
+        found = quick_quotient(w, decimals);
     else if (fits && decimals == 0)
         found = (double)w;
     else if (p - text->at > LONGEST)
@@ -1629,6 +1683,12 @@ ALWAYS_INLINE int take(Text *text, char expected)
     return 1;
 }
 
+ALWAYS_INLINE int is_allowed(const Screen *s, size_t c, double value)
+{
+    int is_integer = s->has_integers && (s->kinds[c] & ~CELL_NULLABLE) == CELL_INTEGER;
+    return value >= s->least[c] && value <= s->most[c] && (!is_integer || value == rint(value));
+}
+
 ALWAYS_INLINE int read_cell(const Screen *s, size_t c, Text *text, double *value)
 {
     skip_blanks(text);
@@ -1639,8 +1699,7 @@ ALWAYS_INLINE int read_cell(const Screen *s, size_t c, Text *text, double *value
     }
     if (!read_number(text, value))
         return 0;
-    int is_integer = (s->kinds[c] & ~CELL_NULLABLE) == CELL_INTEGER;
-    return fabs(*value) < EXACT && *value >= s->lows[c] && *value <= s->highs[c] && (!is_integer || *value == rint(*value));
+    return is_allowed(s, c, *value);
 }
 
 static int read_row(const Screen *s, Text *text, double *row)
@@ -1653,17 +1712,93 @@ static int read_row(const Screen *s, Text *text, double *row)
     return 1;
 }
 
+#ifdef HAS_AVX2
+enum { REACH = 34 }; /* bytes on either side of a cell's begin that may be looked at */
+
+/* A sign, digits, a point and digits, up to 19 of them that count: where they end, or NULL. All of them are turned into a
+ * number at once, and nothing but their end is waited for before the next cell is begun. */
+AVX2_INLINE const char *read_decimal_avx2(const char *p, double *value)
+{
+    const __m256i zero = _mm256_set1_epi8('0'), nine = _mm256_set1_epi8(9);
+    const __m256i to_end = _mm256_setr_epi8(32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13,
+                                            12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1);
+    __m256i digits = _mm256_sub_epi8(_mm256_loadu_si256((const __m256i *)p), zero);
+    uint32_t others = ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_min_epu8(digits, nine), digits));
+    int sign = others & 1;
+    others ^= (uint32_t)sign;
+    uint32_t after = others & (others - 1);
+    if (after == 0)
+        return NULL;
+    int point = __builtin_ctz(others), end = __builtin_ctz(after), whole = point - sign, decimals = end - point - 1;
+    int starts_zero = p[sign] == '0';
+    if (p[point] != '.' || decimals == 0 || (sign & (*p != '-')) || whole + decimals - starts_zero > MOST_DIGITS)
+        return NULL;
+    if (whole != 1 && (whole == 0 || starts_zero))
+        return NULL;
+    /* the last 32 characters, those before the point one place to the right, those before the number as zeros */
+    const char *last = p + end - 32;
+    __m256i straight = _mm256_loadu_si256((const __m256i *)last), moved = _mm256_loadu_si256((const __m256i *)(last - 1));
+    __m256i is_before_point = _mm256_cmpgt_epi8(to_end, _mm256_set1_epi8((char)decimals));
+    __m256i is_outside = _mm256_cmpgt_epi8(to_end, _mm256_set1_epi8((char)(whole + decimals)));
+    digits = _mm256_sub_epi8(_mm256_blendv_epi8(straight, moved, is_before_point), zero);
+    digits = _mm256_andnot_si256(is_outside, digits);
+    digits = _mm256_maddubs_epi16(digits, _mm256_set1_epi16(1 << 8 | 10));                                 /* pairs */
+    digits = _mm256_madd_epi16(digits, _mm256_set1_epi32(1 << 16 | 100));                                  /* fours */
+    digits = _mm256_madd_epi16(_mm256_packus_epi32(digits, digits), _mm256_set1_epi32(1 << 16 | 10000)); /* eights */
+    uint64_t upper = (uint64_t)_mm256_extract_epi64(digits, 0), lower = (uint64_t)_mm256_extract_epi64(digits, 2);
+    uint64_t w = ((upper >> 32) * TENS[8] + (uint32_t)lower) * TENS[8] + (lower >> 32);
+    if (w == 0)
+        return NULL;
+    double found = quick_quotient(w, decimals);
+    uint64_t bits;
+    memcpy(&bits, &found, sizeof bits);
+    bits |= (uint64_t)sign << 63;
+    memcpy(value, &bits, sizeof bits);
+    return p + end;
+}
+
+AVX2_INLINE int read_cell_avx2(const Screen *s, size_t c, Text *text, char expected, double *value)
+{
+    while (*text->at == ' ') /* a guess of the processor's, which is quicker than to count with what was read */
+        text->at++;
+    if (text->end - text->at > REACH) {
+        const char *end = read_decimal_avx2(text->at, value);
+        if (end && *end == expected) {
+            text->at = end + 1;
+            return is_allowed(s, c, *value);
+        }
+    }
+    return read_cell(s, c, text, value) && take(text, expected);
+}
+
+__attribute__((target("avx2,bmi,bmi2"))) static int read_row_avx2(const Screen *s, Text *text, double *row)
+{
+    if (text->at - text->start < REACH)
+        return read_row(s, text, row);
+    if (!take(text, '['))
+        return 0;
+    size_t c = 0;
+    for (; c + 1 < s->columns; c++)
+        if (!read_cell_avx2(s, c, text, ',', row + c))
+            return 0;
+    return read_cell_avx2(s, c, text, ']', row + c);
+}
+#else
+#define read_row_avx2 read_row
+#endif
+
 /* Rows until the closing bracket, appended to a bytearray; how many, or 0. */
 static Py_ssize_t read_rows(const Screen *s, Text *text, PyObject *table)
 {
     Py_ssize_t size = (Py_ssize_t)(s->columns * sizeof(double)), room = PyByteArray_Size(table) / size, count = 0;
+    int (*next_row)(const Screen *, Text *, double *) = s->is_wide ? read_row_avx2 : read_row;
     do {
         if (count == room) {
             room *= 2;
             if (PyByteArray_Resize(table, room * size) < 0)
                 return 0;
         }
-        if (!read_row(s, text, (double *)(PyByteArray_AsString(table) + count * size)))
+        if (!next_row(s, text, (double *)(PyByteArray_AsString(table) + count * size)))
             return 0;
         count++;
     } while (take(text, ','));
@@ -1678,7 +1813,7 @@ static PyObject *screen_table(PyObject *self, PyObject *body)
     Py_ssize_t length;
     if (!s->is_numeric || !PyBytes_CheckExact(body) || PyBytes_AsStringAndSize(body, &start, &length) < 0)
         Py_RETURN_NONE;
-    Text text = {start, start + length};
+    Text text = {start, start, start + length};
     if (!take(&text, '{') || !take(&text, '"') || text.end - text.at < (Py_ssize_t)sizeof key ||
         memcmp(text.at - 1, key, sizeof key - 1) != 0)
         Py_RETURN_NONE;
@@ -1719,14 +1854,28 @@ static int copy_limits(double *to, PyObject *from, size_t columns)
     return 0;
 }
 
+static void prepare_tables(Screen *s, int may_be_wide)
+{
+    s->is_wide = may_be_wide && has_avx2();
+    s->is_numeric = s->columns > 0;
+    for (size_t c = 0; c < s->columns; c++) {
+        int kind = s->kinds[c] & ~CELL_NULLABLE;
+        s->is_numeric &= kind <= CELL_INTEGER;
+        s->has_integers |= kind == CELL_INTEGER;
+        s->least[c] = fmax(s->lows[c], 1 - (double)EXACT);
+        s->most[c] = fmin(s->highs[c], (double)EXACT - 1);
+    }
+}
+
 static PyObject *screen_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {"kinds", "lows", "highs", "values", "names", NULL};
+    static char *names[] = {"kinds", "lows", "highs", "values", "names", "scalar_only", NULL};
     const char *kinds;
     Py_ssize_t columns;
+    int scalar_only = 0;
     PyObject *lows, *highs, *values, *columns_names;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "y#O!O!O!O!", names, &kinds, &columns, &PyTuple_Type, &lows,
-                                     &PyTuple_Type, &highs, &PyTuple_Type, &values, &PyTuple_Type, &columns_names))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "y#O!O!O!O!|p", names, &kinds, &columns, &PyTuple_Type, &lows,
+                                     &PyTuple_Type, &highs, &PyTuple_Type, &values, &PyTuple_Type, &columns_names, &scalar_only))
         return NULL;
     if (PyTuple_Size(lows) != columns || PyTuple_Size(highs) != columns || PyTuple_Size(values) != columns ||
         PyTuple_Size(columns_names) != columns) {
@@ -1743,13 +1892,13 @@ static PyObject *screen_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     s->kinds = malloc(s->columns + 1);
     s->lows = malloc((s->columns + 1) * sizeof(double));
     s->highs = malloc((s->columns + 1) * sizeof(double));
-    if (s->kinds == NULL || s->lows == NULL || s->highs == NULL)
+    s->least = malloc((s->columns + 1) * sizeof(double));
+    s->most = malloc((s->columns + 1) * sizeof(double));
+    if (s->kinds == NULL || s->lows == NULL || s->highs == NULL || s->least == NULL || s->most == NULL)
         PyErr_NoMemory();
     else if (copy_limits(s->lows, lows, s->columns) == 0 && copy_limits(s->highs, highs, s->columns) == 0) {
         memcpy(s->kinds, kinds, s->columns);
-        s->is_numeric = s->columns > 0;
-        for (size_t c = 0; c < s->columns; c++)
-            s->is_numeric &= (s->kinds[c] & ~CELL_NULLABLE) <= CELL_INTEGER;
+        prepare_tables(s, !scalar_only);
         if (!holds_sets(s))
             PyErr_SetString(PyExc_ValueError, "a screen has an unknown kind, a name that is no text, or no set");
     }
@@ -1765,6 +1914,8 @@ static void screen_dealloc(PyObject *self)
     free(s->kinds);
     free(s->lows);
     free(s->highs);
+    free(s->least);
+    free(s->most);
     Py_CLEAR(s->names);
     Py_CLEAR(s->values);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mlinfra.emulator.aws.endpoints import records
-from mlinfra.emulator.aws.endpoints import waiting as endpoint_waiting
+from mlinfra.emulator.hosting import waiting as endpoint_waiting
 from mlinfra.emulator.settings import Settings
 
 if TYPE_CHECKING:

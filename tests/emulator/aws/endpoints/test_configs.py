@@ -12,6 +12,7 @@ SERVERLESS = {
     "ModelName": "good",
     "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5},
 }
+FILES = {"S3DataType": "S3Prefix", "CompressionType": "None"}
 
 
 def create(hosting, *variants, **members):
@@ -78,6 +79,19 @@ def test_a_name_that_is_taken_and_a_model_that_is_not_there(hosting):
 def test_what_contradicts_itself_is_refused(hosting, variants, members, words):
     with pytest.raises(ClientError, match=words) as caught:
         create(hosting, *variants, **members)
+    assert caught.value.response["Error"]["Code"] == "ValidationException"
+
+
+def test_a_model_of_files_is_not_for_serverless_endpoints(hosting):
+    model, uri = hosting.sagemaker.describe_model(ModelName="good"), f"{hosting.upload('x').rpartition('/')[0]}/"
+    data = {"ModelDataSource": {"S3DataSource": {**FILES, "S3Uri": uri}}}
+    container = {"Image": model["PrimaryContainer"]["Image"], **data}
+    hosting.sagemaker.create_model(
+        ModelName="files", PrimaryContainer=container, ExecutionRoleArn=model["ExecutionRoleArn"]
+    )
+    hosting.config("second", {"ModelName": "files"})
+    with pytest.raises(ClientError, match="ModelDataSource") as caught:
+        create(hosting, {**SERVERLESS, "ModelName": "files"})
     assert caught.value.response["Error"]["Code"] == "ValidationException"
 
 

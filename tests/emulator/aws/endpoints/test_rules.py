@@ -14,9 +14,9 @@ from mlinfra.emulator.aws.cloudwatch.alarms import Rule, judge
 from mlinfra.emulator.aws.cloudwatch.expressions import NotUnderstood, evaluate
 from mlinfra.emulator.aws.endpoints.capture import Capture, Exchange, Part
 from mlinfra.emulator.aws.endpoints.plans import instances, plan, plans, retained
-from mlinfra.emulator.aws.endpoints.routes import Route, Routes
-from mlinfra.emulator.aws.endpoints.split import Split
 from mlinfra.emulator.aws.endpoints.strategy import Unfit, strategy
+from mlinfra.emulator.hosting.routes import Route, Routes
+from mlinfra.emulator.hosting.split import Split
 
 NOW = datetime(2026, 11, 21, 12, 34, 56, 789_000, tzinfo=UTC)
 

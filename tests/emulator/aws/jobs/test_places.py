@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlinfra.emulator.aws.training.places import Places
+from mlinfra.emulator.places import Places
 
 
 def test_places_are_given_in_the_order_of_the_line():

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from mlinfra.emulator.aws.endpoints.split import sample
+from mlinfra.emulator.hosting.split import sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

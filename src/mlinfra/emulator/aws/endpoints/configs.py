@@ -85,7 +85,7 @@ class EndpointConfigs:
         name = body["EndpointConfigName"]
         _check(body)
         for variant in _all_variants(body):
-            self._emulator.models.get(variant["ModelName"])
+            _check_model(variant, self._emulator.models.containers(variant["ModelName"]))
         body["ProductionVariants"] = [_completed(variant) for variant in body["ProductionVariants"]]
         config = EndpointConfig(self._arn(name), self._emulator.clock.now(), body)
         self._emulator.tags.check(request.body.get("Tags", ()))
@@ -170,6 +170,14 @@ def _check_serverless(name: str, serverless: Mapping[str, int]) -> None:
     if serverless.get("ProvisionedConcurrency", 0) > serverless["MaxConcurrency"]:
         raise refusals.validation(
             f"ProvisionedConcurrency of production variant {name} must be less than or equal to MaxConcurrency."
+        )
+
+
+def _check_model(variant: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]) -> None:
+    """`ModelDataSource` is not for serverless endpoints (documentation of ContainerDefinition)."""
+    if "ServerlessConfig" in variant and any("ModelDataSource" in each for each in containers):
+        raise refusals.validation(
+            f"Model {variant['ModelName']} uses ModelDataSource, which serverless production variants do not support."
         )
 
 

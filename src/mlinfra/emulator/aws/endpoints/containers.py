@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.emulator.aws.endpoints.hosting import MODEL_FOLDER, PORT, Server
 from mlinfra.emulator.aws.wire import refusals
 from mlinfra.emulator.calls import Refusal
+from mlinfra.emulator.hosting.hosting import PORT, Server
 from mlinfra.host import isolation
 from mlinfra.host.ports import LOOPBACK
 
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
     from mlinfra.emulator.aws.registry.images import Images
 
+MODEL_FOLDER = "/opt/ml/model"
 PYTHON = "{python}"  # stands for the image's interpreter in a command
 KIT_SERVER = (PYTHON, "-m", "mlinfra.serving")
+_PORT_VARIABLE = "SAGEMAKER_BIND_TO_PORT"  # by which SageMaker itself tells containers that share an instance
 _SERVE = "serve"  # the argument with which SageMaker runs every hosting image
 _DOWNLOAD = (
     'Failed to download model data for container "{name}" from URL: "{url}". Please ensure that there is an object '
@@ -62,7 +64,7 @@ class Container:
         """What to start, its model's files in this folder."""
         return Server(
             command=(*self.entrypoint, _SERVE, *self._settings(folder)),
-            environment=self.environment,
+            environment={**self.environment, _PORT_VARIABLE: PORT},
             mounts={MODEL_FOLDER: str(folder)},
             python=self.python or None,
             requirements_lock=self.requirements_lock or None,

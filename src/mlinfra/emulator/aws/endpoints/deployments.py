@@ -8,13 +8,13 @@ from uuid import uuid4
 
 from mlinfra.emulator.aws.endpoints.capture import Capture
 from mlinfra.emulator.aws.endpoints.containers import Container, container
-from mlinfra.emulator.aws.endpoints.gateway import Gateway
-from mlinfra.emulator.aws.endpoints.hosting import Hosting
 from mlinfra.emulator.aws.endpoints.metrics import Meter
 from mlinfra.emulator.aws.endpoints.plans import VariantPlan, plans, retained
 from mlinfra.emulator.aws.endpoints.records import Endpoint, Generation, Shadow, Variant
-from mlinfra.emulator.aws.endpoints.split import sample
 from mlinfra.emulator.aws.wire import refusals
+from mlinfra.emulator.hosting.gateway import Gateway
+from mlinfra.emulator.hosting.hosting import Hosting
+from mlinfra.emulator.hosting.split import sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -20,12 +20,12 @@ from mlinfra.emulator.aws.endpoints.fleets import Fleets
 from mlinfra.emulator.aws.endpoints.plans import VariantPlan, instances
 from mlinfra.emulator.aws.endpoints.procedures import DELAYS, Procedures
 from mlinfra.emulator.aws.endpoints.strategy import Strategy, Unfit, strategy
-from mlinfra.emulator.aws.endpoints.waiting import Stopped, Waiting
 from mlinfra.emulator.aws.operations import Operation, named
 from mlinfra.emulator.aws.paging import Listing
 from mlinfra.emulator.aws.wire import refusals
 from mlinfra.emulator.calls import Call
 from mlinfra.emulator.delays import Delays
+from mlinfra.emulator.hosting.waiting import Stopped, Waiting
 from mlinfra.emulator.table import Table
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mlinfra.emulator.aws.endpoints.containers import ModelDataFailure, bring
-from mlinfra.emulator.aws.endpoints.waiting import Deadline, Waiting
+from mlinfra.emulator.hosting.waiting import Deadline, Waiting
 from mlinfra.errors import MlinfraError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from mlinfra.emulator.aws.endpoints.hosting import Seen
     from mlinfra.emulator.aws.endpoints.records import Endpoint, Variant
+    from mlinfra.emulator.hosting.hosting import Seen
 
 _PING = (
     "The primary container for production variant {variant} did not pass the ping health check. "

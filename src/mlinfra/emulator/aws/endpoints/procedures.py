@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mlinfra.emulator.aws.endpoints import records
 from mlinfra.emulator.aws.endpoints.records import mixed
-from mlinfra.emulator.aws.endpoints.waiting import Deadline, Waiting
+from mlinfra.emulator.hosting.waiting import Deadline, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

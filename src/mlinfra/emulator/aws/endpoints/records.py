@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.emulator.aws.endpoints.routes import Route, Routes
+from mlinfra.emulator.hosting.routes import Route, Routes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from mlinfra.emulator.aws.endpoints.asynchronous import Backlog
     from mlinfra.emulator.aws.endpoints.capture import Capture
     from mlinfra.emulator.aws.endpoints.containers import Container
-    from mlinfra.emulator.aws.endpoints.gateway import Gateway
-    from mlinfra.emulator.aws.endpoints.hosting import Hosting
     from mlinfra.emulator.aws.endpoints.metrics import Meter
     from mlinfra.emulator.aws.endpoints.plans import VariantPlan
-    from mlinfra.emulator.aws.endpoints.split import Split
+    from mlinfra.emulator.hosting.gateway import Gateway
+    from mlinfra.emulator.hosting.hosting import Hosting
+    from mlinfra.emulator.hosting.split import Split
 
 CREATING, IN_SERVICE, UPDATING, ROLLING_BACK = "Creating", "InService", "Updating", "RollingBack"
 DELETING, FAILED, ROLLBACK_FAILED = "Deleting", "Failed", "UpdateRollbackFailed"

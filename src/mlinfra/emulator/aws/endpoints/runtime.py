@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING, Any
 from mlinfra.emulator.aws.endpoints import records
 from mlinfra.emulator.aws.endpoints.asynchronous import Backlog
 from mlinfra.emulator.aws.endpoints.capture import Exchange, Part
-from mlinfra.emulator.aws.endpoints.gateway import NotReached, TimedOut
 from mlinfra.emulator.aws.endpoints.metrics import Noted
 from mlinfra.emulator.aws.operations import Operation, named
 from mlinfra.emulator.aws.wire import refusals
 from mlinfra.emulator.calls import Refusal
+from mlinfra.emulator.hosting.gateway import NotReached, TimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mlinfra.emulator.aws.emulator import AwsEmulator
-    from mlinfra.emulator.aws.endpoints.gateway import Answer
     from mlinfra.emulator.aws.endpoints.records import Endpoint, Generation, Variant
     from mlinfra.emulator.aws.operations import Request
+    from mlinfra.emulator.hosting.gateway import Answer
 
+ROUTE = "/invocations"
 TIME_LIMIT = 60.0  # real s for a model to answer
 _LARGEST_ANSWER = 6 << 20
 _LONGEST_MESSAGE = 2048  # characters, by the shape Message
@@ -148,7 +149,7 @@ class Runtime:
         headers = {header: told[member] for member, header in _SENT.items() if member in told}
         began = time.perf_counter()
         try:
-            answer = endpoint.gateway.ask(deployment, body, headers, limit)
+            answer = endpoint.gateway.ask(deployment, ROUTE, body, headers, limit)
         except TimedOut:
             self._note(endpoint, variant, _SERVER_ERROR, time.perf_counter() - began, 0.0)
             raise self._model_error(endpoint, 0, _TIMEOUT_MESSAGE.encode()) from None
@@ -198,7 +199,7 @@ class Runtime:
         def send() -> None:
             try:
                 began = time.perf_counter()
-                answer = endpoint.gateway.ask(shadow.deployment, body, headers, self.time_limit)
+                answer = endpoint.gateway.ask(shadow.deployment, ROUTE, body, headers, self.time_limit)
                 self._note(endpoint, shadow, answer.status, time.perf_counter() - began, 0.0)
             except (TimedOut, NotReached):
                 self._note(endpoint, shadow, _SERVER_ERROR, None, 0.0)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
+from mlinfra.emulator.hosting.usage import PROC, cpu_seconds
 from mlinfra.host import processes
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from mlinfra.emulator.aws.endpoints.records import Endpoint, Variant
 
 NAMESPACE = "/aws/sagemaker/Endpoints"
-_PROC = Path("/proc")
-_USER, _SYSTEM = 11, 12  # fields of /proc/PID/stat behind the name
 
 
 class _Used(NamedTuple):
@@ -39,7 +37,7 @@ class Utilisation:
 
     def measure(self, endpoint: Endpoint) -> None:
         """Publish what each variant's servers use."""
-        if not _PROC.is_dir():
+        if not PROC.is_dir():
             return
         for variant in endpoint.fleets:
             if variant.deployment and variant.current_count:
@@ -50,7 +48,7 @@ class Utilisation:
     def _measure(self, endpoint: Endpoint, variant: Variant) -> None:
         pids = processes.belonging(endpoint.hosting.work(variant.deployment))
         table = processes.table()
-        now = _Used(sum(map(_cpu_seconds, pids)), time.monotonic())
+        now = _Used(cpu_seconds(pids), time.monotonic())
         before = self._before.get(variant)
         self._before[variant] = now
         dimensions = {"EndpointName": endpoint.name, "VariantName": variant.name}
@@ -59,15 +57,6 @@ class Utilisation:
         if before and now.at > before.at:
             share = 100.0 * max(0.0, now.cpu - before.cpu) / (now.at - before.at)
             self._put(NAMESPACE, "CPUUtilization", dimensions, share, unit="Percent")
-
-
-def _cpu_seconds(pid: int) -> float:
-    try:
-        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
-    except OSError:  # it has ended
-        return 0.0
-    fields = text[text.rindex(")") + 2 :].split()
-    return (int(fields[_USER]) + int(fields[_SYSTEM])) / os.sysconf("SC_CLK_TCK")
 
 
 def _total_memory() -> int:

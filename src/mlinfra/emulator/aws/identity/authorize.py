@@ -190,8 +190,12 @@ def _ecr(body: Mapping[str, Any], place: Place) -> str:
 
 
 def _secrets(body: Mapping[str, Any], place: Place) -> str:
+    """The secret by its whole ARN, which ends with six characters that nobody chooses."""
     name = str(body.get("SecretId") or body.get("Name") or "*")
-    return name if name == "*" or name.startswith("arn:") else place.arn("secretsmanager", f"secret:{name}")
+    if name == "*":
+        return name
+    known = motoside.secret_arn(name, place.account, place.region)
+    return known or (name if name.startswith("arn:") else place.arn("secretsmanager", f"secret:{name}-??????"))
 
 
 def _schedules(body: Mapping[str, Any], place: Place) -> str:

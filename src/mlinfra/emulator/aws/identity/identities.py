@@ -38,6 +38,7 @@ class Grounds:
     stores: Mapping[str, str]  # name -> s3:// address
     passed: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    vaults: tuple[str, ...] = ()  # how the names of secrets begin that jobs may read
 
     def buckets(self) -> list[str]:
         """ARNs of all buckets."""
@@ -100,7 +101,9 @@ def _deployer(grounds: Grounds) -> list[Document]:
             ["iam:CreateServiceLinkedRole"],
             ["arn:aws:iam::*:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/*"],
         ),
-        _allow(["ecr:DescribeImages", "ecr:DescribeRepositories", "ecr:BatchGetImage"], ["*"]),
+        _allow(
+            ["ecr:DescribeImages", "ecr:DescribeRepositories", "ecr:BatchGetImage", "ecr:GetAuthorizationToken"], ["*"]
+        ),
         *_with_keys(grounds),
         _allow(["servicequotas:GetServiceQuota", "servicequotas:ListServiceQuotas"], ["*"]),
     ]
@@ -112,6 +115,7 @@ def _trainer(grounds: Grounds) -> list[Document]:
         _allow(["s3:GetObject"], grounds.others("approvals")),
         _allow(["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], grounds.others("approvals")),
         *_not_approvals(grounds),
+        *_secrets(grounds),
         *_runs(grounds),
     ]
 
@@ -181,6 +185,11 @@ def _runs(grounds: Grounds) -> list[Document]:
         ),
         *_with_keys(grounds),
     ]
+
+
+def _secrets(grounds: Grounds) -> list[Document]:
+    found = [grounds.place.arn("secretsmanager", f"secret:{prefix}*") for prefix in grounds.vaults]
+    return [_allow(["secretsmanager:GetSecretValue"], found)] if found else []
 
 
 def _with_keys(grounds: Grounds) -> list[Document]:

@@ -52,6 +52,7 @@ class Attempt:
             for node in (nodes if config else ())
         ]
         self._streams: list[str] = []
+        self._address = ""
         self._pump: joblogs.LogPump | None = None
         mode = job.request["AlgorithmSpecification"]["TrainingInputMode"]
         self._channels = [Channel.of(each, mode) for each in job.request.get("InputDataConfig", ())]
@@ -138,7 +139,8 @@ class Attempt:
             self._archive(data, f"{self._job.output}/output.tar.gz")
 
     def clear(self) -> None:
-        """Leave neither processes nor files behind."""
+        """Leave neither processes nor files behind, and tell the role's keys no more."""
+        self._emulator.container_credentials.take_back(self._address)
         self._containers.clear()
 
     def _bring(self, channel: Channel) -> None:
@@ -167,14 +169,10 @@ class Attempt:
             self._store.put(uri, self._archive_path)
 
     def _credentials(self) -> dict[str, str]:
-        """Keys of the execution role, and where to use them; the service has a metadata address for the keys."""
-        keys = self._emulator.principals.credentials(self._job.role, "SageMaker")
-        return {
-            "AWS_ACCESS_KEY_ID": keys.access_key_id,
-            "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
-            "AWS_SESSION_TOKEN": keys.session_token,
-            "AWS_ENDPOINT_URL": self._emulator.url,
-        }
+        """Where the keys of the execution role are told, and where to use them."""
+        if not self._address:
+            self._address = self._emulator.container_credentials.address(self._job.role)
+        return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": self._address, "AWS_ENDPOINT_URL": self._emulator.url}
 
     def _log(self, rank: int, events: joblogs.Events) -> None:
         try:

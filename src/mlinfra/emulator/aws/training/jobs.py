@@ -18,11 +18,11 @@ from mlinfra.emulator.aws.training import states as training_states
 from mlinfra.emulator.aws.training.container import Room
 from mlinfra.emulator.aws.training.job import TrainingJob, completed
 from mlinfra.emulator.aws.training.pace import Abandoned
-from mlinfra.emulator.aws.training.places import Places
 from mlinfra.emulator.aws.training.run import Run
 from mlinfra.emulator.aws.training.warm import AVAILABLE, alike
 from mlinfra.emulator.aws.wire import refusals
 from mlinfra.emulator.delays import Delays
+from mlinfra.emulator.places import Places
 from mlinfra.emulator.table import Table
 from mlinfra.errors import UsageError
 
@@ -258,7 +258,7 @@ OPERATIONS = (
             "AWS's scikit-learn images stand for an interpreter with that version, its PyTorch images for their Python",
             "instances are this machine, whatever their type; nodes are processes that share it",
             "FastFile channels are copied before the start; Pipe mode and file systems are not emulated",
-            "the role's keys are in AWS_* variables, not at a metadata address",
+            "the role's keys are told at an address of loopback (AWS_CONTAINER_CREDENTIALS_FULL_URI)",
             "the time of a spot job is billed without a discount",
         ),
     ),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mlinfra.emulator.aws.registry.images import Contents
     from mlinfra.emulator.aws.training.job import TrainingJob
     from mlinfra.emulator.aws.training.jobs import Training
-    from mlinfra.emulator.aws.training.places import Ticket
+    from mlinfra.emulator.places import Ticket
 
 _GONE = "ended"
 _PLACE_GLANCE = 1.0  # real seconds between two looks at the limits of a job that waits for its place

@@ -80,6 +80,7 @@ def forward(environ: WSGIEnvironment, account: str, body: bytes) -> Response:
 
 def backend(service: str, account: str, place: str) -> Any:
     """What moto holds of a service: by region, or for the global ones (`s3`, `iam`, `sts`) by partition, "aws"."""
+    _application()
     from moto.backends import get_backend  # noqa: PLC0415  loaded with the first emulator
 
     return get_backend(service)[account][place]  # type: ignore[call-overload]  # the name is one of the overloads
@@ -91,6 +92,12 @@ def key_arn(name: str, account: str, region: str) -> str | None:
     wanted = name.rpartition("key/")[2]
     keys = list(backend("kms", account, region).keys.values())
     return next((str(key.arn) for key in keys if key.id == wanted or alias in key.aliases), None)
+
+
+def secret_arn(name: str, account: str, region: str) -> str | None:
+    """The ARN of a secret by its name or ARN, with the six characters that the service puts behind a name."""
+    secrets = list(backend("secretsmanager", account, region).secrets.values())
+    return next((str(each.arn) for each in secrets if name in {each.name, each.arn}), None)
 
 
 def piece(found: Any, begin: int, length: int) -> bytes:
@@ -126,9 +133,10 @@ def _application() -> Any:
     for name in [name for name in os.environ if name.startswith("MOTO_") or name in _MISLEADING]:
         del os.environ[name]  # whoever set them meant moto for another purpose
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415  see above
+    with lock:  # moto's modules import each other: two threads that load them at once meet half of one
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415  see above
 
-    return DomainDispatcherApplication(create_backend_app)
+        return DomainDispatcherApplication(create_backend_app)
 
 
 def _empty() -> None:

@@ -32,7 +32,37 @@ _NAMESPACES = {
     "storage": "Microsoft.Storage",
 }
 _GROUP = "/subscriptions/{subscription}/resourceGroups/{resourceGroupName}"
-_PARENTS = ("accountName", "workspaceName", "registryName", "vaultName", "virtualNetworkName", "endpointName")
+# An input that names what a resource lies in, and that one's collection, the outer before the inner.
+_PARENTS = {
+    "accountName": "storageAccounts",
+    "workspaceName": "workspaces",
+    "registryName": "registries",
+    "vaultName": "vaults",
+    "virtualNetworkName": "virtualNetworks",
+    "privateZoneName": "privateDnsZones",
+    "privateEndpointName": "privateEndpoints",
+    "endpointName": "onlineEndpoints",
+}
+# Collections that are not the kind with an s, and what stands between a resource and its parent.
+_COLLECTIONS = {
+    "BlobContainer": "blobServices/default/containers",
+    "BlobServiceProperties": "blobServices",
+    "FederatedIdentityCredential": "userAssignedIdentities/{resourceName}/federatedIdentityCredentials",
+    "ManagedNetworkSettingsRule": "outboundRules",
+    "ManagementPolicy": "managementPolicies",
+    "OnlineDeployment": "deployments",
+    "PrivateZone": "privateDnsZones",
+    "Registry": "registries",
+    "UserAssignedIdentity": "userAssignedIdentities",
+}
+_NAMED_BY = {
+    "BlobContainer": "containerName",
+    "BlobServiceProperties": "blobServicesName",
+    "ManagedNetworkSettingsRule": "ruleName",
+    "OnlineDeployment": "deploymentName",
+    "OnlineEndpoint": "endpointName",
+    "PrivateZone": "privateZoneName",
+}
 _TOLD = {
     "name": "{name}",
     "principalId": "{principal}",
@@ -65,7 +95,22 @@ FORMS: dict[str, Form] = {
         "resourceName", instrumentationKey="{uuid}", connectionString="InstrumentationKey={uuid}"
     ),
     "azure-native:operationalinsights:Workspace": _form("workspaceName", customerId="{uuid}"),
+    "azure-native:applicationinsights:Workbook": _form("resourceName", "kind"),
+    "azure-native:keyvault:Key": _form(
+        "keyName",
+        "properties",
+        keyUri="https://{vaultName}.vault.azure.net/keys/{name}",
+        keyUriWithVersion="https://{vaultName}.vault.azure.net/keys/{name}/{digits}",
+    ),
+    "azure-native:managedidentity:FederatedIdentityCredential": _form(
+        "federatedIdentityCredentialResourceName", "resourceName"
+    ),
     "azure-native:managedidentity:UserAssignedIdentity": _form("resourceName"),
+    "azure-native:monitor:DiagnosticSetting": _form(
+        "name", "resourceUri", native_id="{resourceUri}/providers/Microsoft.Insights/diagnosticSettings/{name}"
+    ),
+    "azure-native:monitor:MetricAlert": _form("ruleName"),
+    "azure-native:network:PrivateDnsZoneGroup": _form("privateDnsZoneGroupName"),
     "azure-native:authorization:RoleAssignment": _form(
         "roleAssignmentName",
         "principalId",
@@ -80,9 +125,9 @@ FORMS: dict[str, Form] = {
 
 
 def _default(token: str) -> Form:
-    """A resource named by its own kind: `computeName` of a Compute."""
+    """A resource named by its own kind, `computeName` of a Compute, or as the table says."""
     kind = token.rpartition(":")[2]
-    own = kind[0].lower() + kind[1:] + "Name"
+    own = _NAMED_BY.get(kind, kind[0].lower() + kind[1:] + "Name")
     known = introspect.members(introspect.arguments_class(token))
     named_by = next((each for each in (own, "name", "resourceName") if each in known), "")
     return _form(named_by)
@@ -92,25 +137,22 @@ def _facts(resource: Resource) -> Mapping[str, Any]:
     module, kind = resource.token.split(":")[1:]
     namespace = _NAMESPACES.get(module, f"Microsoft.{module}")
     own = FORMS.get(resource.token) or _default(resource.token)
-    above = [
-        str(resource.inputs[name])
-        for name in _PARENTS
+    plain = kind[0].lower() + kind[1:] + "s"
+    collection = _COLLECTIONS.get(kind, plain).format(resourceName=resource.inputs.get("resourceName", ""))
+    inside = [
+        f"{parents}/{resource.inputs[name]}"
+        for name, parents in _PARENTS.items()
         if name != own.named_by and resource.inputs.get(name) is not None
     ]
+    subscription = resource.config.get("subscriptionId", SUBSCRIPTION)
+    group = f"/subscriptions/{subscription}/resourceGroups/{resource.inputs.get('resourceGroupName', '')}"
     mark = (resource.token, resource.logical, resource.inputs.get("resourceGroupName"))
     return {
-        "subscription": resource.config.get("subscriptionId", SUBSCRIPTION),
+        "subscription": subscription,
         "location": resource.config.get("location", ""),
-        "collection": kind[0].lower() + kind[1:] + "s",
-        "type": f"{namespace}/{kind[0].lower() + kind[1:]}s",
-        "parent": "/".join(
-            [
-                f"/subscriptions/{resource.config.get('subscriptionId', SUBSCRIPTION)}",
-                f"resourceGroups/{resource.inputs.get('resourceGroupName', '')}",
-                f"providers/{namespace}",
-                *above,
-            ]
-        ),
+        "collection": collection,
+        "type": "/".join([namespace, *(part.partition("/")[0] for part in inside), plain]),
+        "parent": "/".join([group, f"providers/{namespace}", *inside]),
         "principal": stable_uuid(*mark, "principal"),
         "client": stable_uuid(*mark, "client"),
     }

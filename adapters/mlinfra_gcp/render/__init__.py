@@ -1,0 +1,1 @@
+"""Specs and environments to requests of Vertex AI. Pure: sends nothing."""

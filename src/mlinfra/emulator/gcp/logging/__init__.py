@@ -1,0 +1,1 @@
+"""Cloud Logging: entries that are written and found again by filters."""

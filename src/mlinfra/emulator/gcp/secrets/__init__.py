@@ -1,0 +1,1 @@
+"""Secret Manager, as far as jobs read secrets from it."""

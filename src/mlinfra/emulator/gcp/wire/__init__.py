@@ -1,0 +1,1 @@
+"""From gRPC, REST and plain HTTP to a method and back: ports, transcoding, validation, refusals."""

@@ -1,0 +1,1 @@
+"""Pulumi components for Azure, and `AzureStack`, which makes a whole environment of them."""

@@ -1,0 +1,196 @@
+"""The configuration of an Azure stack."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from mlinfra.errors import Problem
+from mlinfra.infra.configuration import CloudConfiguration, Part, Rule
+from mlinfra.spec.names import Name  # noqa: TC001  pydantic reads the annotation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+STORES = ("artefacts", "data", "captures", "approvals")
+IDENTITIES = ("trainer", "server", "deployer", "approver")
+_GUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_GROUP = rf"/subscriptions/{_GUID}/resourceGroups/[\w.()-]+"
+_SMALLEST, _LARGEST = 28, 8  # prefix lengths that a subnet may have
+
+# What a private endpoint reaches, and the zone in which its name is looked up.
+ZONES = {
+    "amlworkspace": "privatelink.api.azureml.ms",
+    "notebooks": "privatelink.notebooks.azure.net",
+    "blob": "privatelink.blob.core.windows.net",
+    "dfs": "privatelink.dfs.core.windows.net",
+    "vault": "privatelink.vaultcore.azure.net",
+    "registry": "privatelink.azurecr.io",
+}
+
+
+def _id(provider: str) -> str:
+    return rf"^{_GROUP}/providers/{provider}$"
+
+
+def _range(text: str) -> str:
+    try:
+        network = IPv4Network(text)
+    except ValueError as exc:
+        raise PydanticCustomError("cidr", "not a range of addresses", {"allowed": "10.80.0.0/20"}) from exc
+    if not _LARGEST <= network.prefixlen <= _SMALLEST:
+        raise PydanticCustomError("cidr", "a range that no subnet can have", {"allowed": "/8 to /28"})
+    return text
+
+
+class Network(Part):
+    """The network from which people and pipelines reach a private environment."""
+
+    cidr: Annotated[str, AfterValidator(_range)] = Field("10.80.0.0/20", description="The VNet's range, /8 to /28")
+    package_indexes: bool = Field(
+        default=False, description="Jobs may reach PyPI through the managed network's firewall, which costs by the hour"
+    )
+
+
+class AdoptedNetwork(Part):
+    """A subnet that exists, and the central zones of private names where there are such."""
+
+    subnet: str = Field(
+        pattern=_id(r"Microsoft\.Network/virtualNetworks/[\w.-]+/subnets/[\w.-]+"),
+        description="Subnet for private endpoints, by its resource id",
+    )
+    zones: dict[Literal["amlworkspace", "notebooks", "blob", "dfs", "vault", "registry"], str] = Field(
+        default_factory=dict, description="Private DNS zones by what they are for, by resource id"
+    )
+
+
+class Adopted(Part):
+    """What exists already and is used as it is: never changed, never destroyed."""
+
+    resource_group: Annotated[str, Field(pattern=r"^[\w.()-]{1,90}$")] | None = Field(
+        None, description="Resource group in which everything is made, by its name"
+    )
+    storage_account: Annotated[str, Field(pattern=_id(r"Microsoft\.Storage/storageAccounts/[a-z0-9]+"))] | None = Field(
+        None, description="Storage account of artefacts, captures and approvals, by its resource id"
+    )
+    key_vault: Annotated[str, Field(pattern=_id(r"Microsoft\.KeyVault/vaults/[\w-]+"))] | None = Field(
+        None, description="Key Vault, by its resource id"
+    )
+    registry: Annotated[str, Field(pattern=_id(r"Microsoft\.ContainerRegistry/registries/\w+"))] | None = Field(
+        None, description="Container registry, by its resource id"
+    )
+    workspace: Annotated[str, Field(pattern=_id(r"Microsoft\.MachineLearningServices/workspaces/[\w-]+"))] | None = (
+        Field(None, description="Workspace of Azure Machine Learning, by its resource id")
+    )
+    log_analytics: Annotated[str, Field(pattern=_id(r"Microsoft\.OperationalInsights/workspaces/[\w-]+"))] | None = (
+        Field(None, description="Log Analytics workspace, by its resource id")
+    )
+    network: AdoptedNetwork | None = Field(None, description="Network: subnet, zones")
+
+
+class Cluster(Part):
+    """A cluster of machines for jobs, which shrinks to none."""
+
+    machine: Annotated[str, Field(pattern=r"^Standard_\w+$")] = Field(description="VM size: Standard_DS3_v2")
+    most: int = Field(0, ge=0, le=1000, description="Machines at most; 0 for the stage's own")
+    spot: bool | None = Field(None, description="Spare capacity; left out: the stage's own choice")
+
+
+class AzureConfiguration(CloudConfiguration):
+    """An environment in a subscription and region of Azure."""
+
+    platform: Literal["azure"] = Field("azure", description="Where the environment is")
+    region: Annotated[str, Field(pattern=r"^[a-z]+\d*$")] = Field(description="Region: westeurope")
+    account: Annotated[str, Field(pattern=f"^{_GUID}$")] = Field(description="Subscription id")
+    tenant: Annotated[str, Field(pattern=f"^{_GUID}$")] = Field(description="Tenant id")
+    clusters: dict[Name, Cluster] = Field(default_factory=dict, description="Clusters for jobs; none: serverless")
+    endpoints: tuple[Name, ...] = Field(
+        (), description="Endpoints whose shells the stack makes; the adapter deploys into them"
+    )
+    endpoint_auth: Literal["Key", "AADToken"] | None = Field(
+        None, description="How callers show who they are; left out: keys in dev, Entra tokens elsewhere"
+    )
+    shared_registry: Name | None = Field(
+        None, description="Registry of models and images to be shared between workspaces, made by this stack"
+    )
+    budget_start: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-01$")] = Field(
+        "2026-01-01", description="First day of the budget's first month: Azure asks for one"
+    )
+    network: Network = Field(default_factory=Network, description="The network that the stack makes: cidr, …")
+    isolated: bool = Field(default=False, description="Containers reach the environment's own services alone")
+    adopt: Adopted = Field(default_factory=Adopted, description="What exists already and is used")
+
+    RULES: ClassVar[tuple[Rule, ...]]
+
+    @property
+    def resource_group(self) -> str:
+        """The resource group in which everything is."""
+        return self.adopt.resource_group or f"mlinfra-{self.name}"
+
+    @property
+    def native_id(self) -> str:
+        """What sets this environment apart from every other: the environment's own id."""
+        return f"azure:{self.account}:{self.resource_group}:{self.workspace}:{self.region}:{self.name}"
+
+    @property
+    def workspace(self) -> str:
+        """The workspace's name, which is the environment's unless one is adopted."""
+        return self.adopt.workspace.rpartition("/")[2] if self.adopt.workspace else self.name
+
+
+def _own_subscription(configuration: AzureConfiguration) -> Iterable[Problem]:
+    """A workspace's own parts lie in its subscription; networks and logs may be another's."""
+    for name in ("storage_account", "key_vault", "registry", "workspace"):
+        given = getattr(configuration.adopt, name)
+        if given and not given.startswith(f"/subscriptions/{configuration.account}/"):
+            yield Problem(
+                "lies in another subscription",
+                f"adopt.{name}",
+                given=given,
+                allowed=f"one in subscription {configuration.account}",
+            )
+
+
+def _own_group(configuration: AzureConfiguration) -> Iterable[Problem]:
+    given = configuration.adopt.workspace
+    if given and given.split("/")[4] != configuration.resource_group:
+        yield Problem(
+            "an adopted workspace brings its resource group",
+            "adopt.workspace",
+            given=given,
+            allowed=f"one in {configuration.resource_group}, or adopt.resource_group: {given.split('/')[4]}",
+        )
+
+
+def _one_network(configuration: AzureConfiguration) -> Iterable[Problem]:
+    if configuration.adopt.network and configuration.network.cidr != Network().cidr:
+        yield Problem(
+            "a network is made or adopted, not both",
+            "network.cidr",
+            given=configuration.network.cidr,
+            allowed="one of mlinfra:network and mlinfra:adopt.network",
+        )
+    if configuration.isolated and configuration.network.package_indexes:
+        yield Problem("isolated jobs have no way out", "network.package_indexes", given="true", allowed="false")
+
+
+def _issuers(configuration: AzureConfiguration) -> Iterable[Problem]:
+    for place, trust in enumerate(configuration.trusts):
+        if trust.system == "azure-devops" and not trust.issuer:
+            yield Problem(
+                "an organisation of Azure DevOps has an issuer of its own",
+                f"trusts.{place}.issuer",
+                allowed="https://vstoken.dev.azure.com/<organisation id>",
+            )
+
+
+AzureConfiguration.RULES = (
+    *CloudConfiguration.RULES,
+    Rule(("adopt", "account"), _own_subscription),
+    Rule(("adopt",), _own_group),
+    Rule(("adopt", "network", "isolated"), _one_network),
+    Rule(("trusts",), _issuers),
+)

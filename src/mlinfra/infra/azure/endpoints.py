@@ -1,0 +1,57 @@
+"""Shells of endpoints: the address and how callers show who they are. The adapter deploys and steers the traffic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pulumi import ResourceOptions
+from pulumi_azure_native import machinelearningservices as ml
+
+from mlinfra.infra.azure import names
+from mlinfra.infra.component import Component
+
+if TYPE_CHECKING:
+    from pulumi import Input
+
+    from mlinfra.infra.azure.configuration import AzureConfiguration
+    from mlinfra.infra.azure.models import Workspace
+
+
+class Endpoints(Component):
+    """One shell an endpoint. Deployments, traffic and mirrored traffic are the adapter's, and left alone."""
+
+    def __init__(
+        self,
+        name: str,
+        configuration: AzureConfiguration,
+        *,
+        workspace: Workspace,
+        identity: Input[str],
+        options: ResourceOptions | None = None,
+    ) -> None:
+        """Register them. `identity` is the one that servers run as."""
+        super().__init__("azure:Endpoints", name, configuration, options)
+        private = self.profile.private_network
+        auth = configuration.endpoint_auth or ("AADToken" if private else "Key")
+        self.shells = {
+            endpoint: ml.OnlineEndpoint(
+                self.named(endpoint),
+                endpoint_name=f"{endpoint}-{names.suffix(configuration)}",
+                workspace_name=configuration.workspace,
+                resource_group_name=configuration.resource_group,
+                location=configuration.region,
+                kind="Managed",
+                identity=ml.ManagedServiceIdentityArgs(type="UserAssigned", user_assigned_identities=[identity]),
+                properties=ml.OnlineEndpointPropertiesArgs(
+                    auth_mode=auth, public_network_access="Disabled" if private else "Enabled"
+                ),
+                tags={**self.tags, "mlinfra_name": endpoint},
+                opts=self.child(
+                    ResourceOptions(
+                        ignore_changes=["properties.traffic", "properties.mirrorTraffic"], depends_on=[workspace]
+                    )
+                ),
+            )
+            for endpoint in configuration.endpoints
+        }
+        self.finish(endpoints={endpoint: shell.name for endpoint, shell in self.shells.items()})
