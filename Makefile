@@ -36,11 +36,11 @@ setup: .venv/.locked ## bring up .venv with the locked packages
 demo: .venv/.demo ## train, register, deploy, ask, replace, roll back and clean up a credit model on this machine
 	$(BIN)/python examples/credit/demo.py
 
-test: setup pulumi ## one representative of each promise; prints what is left to test-all
+test: setup ## one representative of each promise; prints what is left to test-all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow" -n 2
+	$(BIN)/pytest -m "not slow" -n 3
 	@echo "Left to make test-all:"
 	@$(BIN)/pytest -m slow --collect-only -q | grep :: || true
 

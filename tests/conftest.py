@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,9 @@ def _forbid_the_network(event: str, arguments: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_forbid_the_network)
+
+settings.register_profile("any machine", deadline=None)  # how fast things are is the benchmarks' to say
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)

@@ -57,7 +57,7 @@ def started(mlinfra, folder: Path) -> dict[str, Any]:
         (["start"], 2, "PLATFORM"),
         (["stop"], 4, "mlinfra emulator start aws"),
         (["env", "aws"], 4, "mlinfra emulator start aws"),
-        (["stop", "gcp"], 2, "allowed: aws"),
+        (["stop", "azure"], 2, "allowed: aws, gcp"),
     ],
 )
 def test_what_cannot_be_is_told_before_anything_is_done(mlinfra, project: Path, arguments, code: int, told: str):

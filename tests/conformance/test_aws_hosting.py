@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Grant = Callable[[AwsEmulator, AwsEnvironment], None]
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 SPEED = 25.0
 WAYS: dict[str, dict[str, Any]] = {

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from mlinfra.environment import GcpEnvironment
     from mlinfra.spec import JobSpec
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 DATA = {"inputs": {"data": "data.csv"}, "outputs": {"out": {}}}
 COPY = ("duplicate.py", "${{inputs.data}}", "${{outputs.out}}")

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mlinfra.engine.session import Session
     from mlinfra.environment import Environment
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 SPEED = 25.0
 

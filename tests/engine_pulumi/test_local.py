@@ -20,7 +20,7 @@ ROOT_EXAMPLE = Path(__file__).parents[2] / "examples" / "credit"
 ALL = ["local-dev", "local-dev-artefacts", "local-dev-data", "local-dev-folder"]
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_newcomer_stands_the_environment_up_uses_it_and_takes_it_away(clone: Clone):
     first = clone.mlinfra("env", "up", STACK, "-o", "json")
     assert first.code == 0, first.err

@@ -99,7 +99,7 @@ def start(
     check(platform)
     faults = read_file(script) if script else ()
     settings = Settings(port=port, delays_scale=delays_scale, list_lag=list_lag, faults=faults)
-    place = (folder or _default_folder(invocation, platform)).absolute()
+    place = (folder or default_folder(invocation, platform)).absolute()
     _choose(invocation, platform)
     _refuse_to_hide(invocation, f"{platform}-emulated")
     running = manage.start(platform, place, settings)
@@ -185,7 +185,8 @@ def seed(invocation: Invocation, file: Path, folder: Path | None) -> None:
     invocation.show({"platform": running.platform, "seeded": made.name, "document": document}, facts(document))
 
 
-def _default_folder(invocation: Invocation, platform: str) -> Path:
+def default_folder(invocation: Invocation, platform: str) -> Path:
+    """Where this project's emulator of a platform is, unless it was started elsewhere."""
     return invocation.folders.ensure().project / "emulators" / platform
 
 
@@ -248,11 +249,15 @@ def _choose(invocation: Invocation, platform: str) -> None:
     invocation.chosen = Chosen(there, "an emulator")
 
 
+def marked(running: Running, document: dict[str, Any]) -> dict[str, Any]:
+    """An environment's document with the emulator that answers for it."""
+    place = {"folder": str(running.folder), "url": running.url}
+    return {**document, "emulated": True, "native": {**document.get("native", {}), EMULATOR: place}}
+
+
 def _keep(invocation: Invocation, running: Running, document: dict[str, Any]) -> Environment:
     """Keep an emulated environment with the project, so that it can be named like any other."""
-    there = parse(document)
-    place = {"folder": str(running.folder), "url": running.url}
-    there = there.model_copy(update={"emulated": True, "native": {**there.native, EMULATOR: place}})
+    there = parse(marked(running, document))
     invocation.folders.ensure().environments.mkdir(exist_ok=True)
     environments.keep(invocation.folders, there, replace=True)
     invocation.chosen = Chosen(there, "an emulator")

@@ -36,7 +36,18 @@ _NEEDED: dict[str, dict[str, Any]] = {  # what a platform's document cannot be w
         },
     },
     "azure": {"region": "westeurope", "account": PLACEHOLDER, "resource_group": PLACEHOLDER, "workspace": PLACEHOLDER},
-    "gcp": {"region": "europe-west4", "account": PLACEHOLDER},
+    "gcp": {
+        "region": "europe-west4",
+        "account": PLACEHOLDER,
+        "stores": {"artefacts": {"uri": f"gs://{PLACEHOLDER}"}},
+        "images": {
+            kind: {"uri": f"europe-west4-docker.pkg.dev/{PLACEHOLDER}/{PLACEHOLDER}/{kind}", "python": "3.11"}
+            for kind in ("base", "serving")
+        },
+        "identities": {
+            identity: f"{identity}@{PLACEHOLDER}.iam.gserviceaccount.com" for identity in ("trainer", "server")
+        },
+    },
 }
 
 

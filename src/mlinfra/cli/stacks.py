@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from mlinfra.cli.context import Invocation
+    from mlinfra.emulator.manage import Running
     from mlinfra.infra.automation.places import Place
     from mlinfra.infra.automation.run import Engine, Outcome
     from mlinfra.infra.automation.states import State
@@ -112,7 +113,7 @@ def up(
             _confirm_losses(opened, opened.engine.preview(refresh=refresh), yes=yes, confirm=confirm)
         outcome = opened.engine.up(refresh=refresh)
     origin = sync.Kept(name, opened.place.folder, outcome.update, opened.state.variables)
-    there, _ = sync.keep(invocation.folders, outcome.environment, origin)
+    there, _ = sync.keep(invocation.folders, _addressed(invocation, opened, outcome.environment), origin)
     invocation.say(f"{there.name} is kept with the project: add -e {there.name} to any command")
     _show(invocation, opened, outcome, synced=there.name, update=outcome.update, settled=settled)
 
@@ -175,13 +176,31 @@ def _opened(invocation: Invocation, name: str, program: Path | None, *, create: 
 
 
 def apart(invocation: Invocation, place: Place, stack: ExitStack) -> Mapping[str, str]:
-    """The variables of an emulated stack: no vendor's credentials, and the stand-in providers attached."""
+    """The variables of an emulated stack: no vendor's credentials, and stand-in providers attached.
+
+    Where the platform's emulator runs here, what the stack makes exists in it; else in the providers' own books alone.
+    """
     from mlinfra.emulator.isolation import isolated  # noqa: PLC0415  real stacks have no use for it
     from mlinfra.emulator.providers import Providers  # noqa: PLC0415  see above
 
     records = invocation.folders.ensure().for_emulated(place.stack).records
+    scrubbed = isolated(os.environ, records / "home")
+    running = emulator_of(invocation, place.platform)
+    if running is not None:
+        invocation.say(f"what this stack makes exists in the emulator at {running.url}")
+        return {**scrubbed, **running.ask("providers")["variables"]}
+    invocation.say(f"no emulator of {place.platform} runs here: stand-in providers keep books of their own")
     providers = stack.enter_context(Providers(records / "providers"))
-    return {**isolated(os.environ, records / "home"), **providers.variables()}
+    return {**scrubbed, **providers.variables()}
+
+
+def emulator_of(invocation: Invocation, platform: str) -> Running | None:
+    """The platform's emulator that runs in this project, where it takes what stacks make."""
+    from mlinfra.cli.emulator import default_folder  # noqa: PLC0415  real stacks have no use for it
+    from mlinfra.emulator import manage  # noqa: PLC0415  see above
+    from mlinfra.emulator.platforms import PROVISIONED  # noqa: PLC0415  see above
+
+    return manage.find(default_folder(invocation, platform)) if platform in PROVISIONED else None
 
 
 def installed_engine(name: str) -> Path:
@@ -206,6 +225,17 @@ def installed_engine(name: str) -> Path:
     return found
 
 
+def _addressed(invocation: Invocation, opened: Opened, document: dict[str, Any]) -> dict[str, Any]:
+    """An emulated environment with the emulator's addresses and credentials, which no stack can know."""
+    running = emulator_of(invocation, opened.place.platform) if opened.place.emulated else None
+    if running is None:
+        return document
+    from mlinfra.cli.emulator import marked  # noqa: PLC0415  real stacks have no use for it
+
+    seeded: dict[str, Any] = running.ask("seed", {"environment": document})["environment"]
+    return marked(running, seeded)
+
+
 def _confirm_losses(opened: Opened, plan: Outcome, *, yes: bool, confirm: str | None) -> None:
     """Stop before something is deleted or replaced that nobody meant to lose."""
     if plan.destructive:
@@ -219,9 +249,10 @@ def _empty(invocation: Invocation, opened: Opened) -> dict[str, list[str]]:
     from mlinfra.cli.emptying import empty  # noqa: PLC0415  see above
 
     try:
-        there, _ = sync.sync(invocation.folders, opened.place.stack, opened.place.folder, opened.state.variables)
+        there, origin = sync.sync(invocation.folders, opened.place.stack, opened.place.folder, opened.state.variables)
     except EnvironmentNotFound:
         return {}
+    there, _ = sync.keep(invocation.folders, _addressed(invocation, opened, there.as_document()), origin)
     with (
         Progress(invocation.say, quiet=invocation.quiet) as progress,
         api.connect(there, invocation.folders, progress.say) as environment,

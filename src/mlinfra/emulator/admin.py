@@ -79,6 +79,10 @@ def _seed(emulator: Emulator, body: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"environment": emulator.seed(parse(document)).as_document()}
 
 
+def _providers(emulator: Emulator, _body: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"variables": emulator.attach()}
+
+
 def _calls(emulator: Emulator, body: Mapping[str, Any]) -> Mapping[str, Any]:
     calls = emulator.ledger.calls(body.get("service"), body.get("operation"), control=body.get("control"))
     return {"calls": [{**call._asdict(), "at": call.at.isoformat()} for call in calls]}
@@ -121,6 +125,7 @@ _REQUESTS: dict[str, Callable[[Emulator, Mapping[str, Any]], Mapping[str, Any]]]
     "variables": _variables,
     "environment": _environment,
     "seed": _seed,
+    "providers": _providers,
     "calls": _calls,
     "calls/clear": _clear,
     "faults": _faults,

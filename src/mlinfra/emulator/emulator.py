@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from abc import ABC, abstractmethod
 from functools import cached_property
+from importlib.util import find_spec
 from threading import Event
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -19,6 +20,7 @@ from mlinfra.emulator.policy import Policy
 from mlinfra.emulator.quotas import Quotas
 from mlinfra.emulator.server import HttpServer
 from mlinfra.emulator.settings import Settings
+from mlinfra.errors import CapabilityError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
     from mlinfra.emulator.calls import Wording
     from mlinfra.emulator.operations import Fidelity
+    from mlinfra.emulator.providers import Providers
+    from mlinfra.emulator.provisioning import Provisioner
     from mlinfra.environment import Environment
     from mlinfra.host import Host, Image
 
@@ -62,6 +66,7 @@ class Emulator(ABC):
         self.asked_to_stop = Event()
         self.server = HttpServer(self._application, port=self.settings.port)
         self._admin = Admin(self)
+        self._providers: Providers | None = None
 
     @classmethod
     @abstractmethod
@@ -93,6 +98,33 @@ class Emulator(ABC):
     @abstractmethod
     def leftovers(self) -> list[str]:
         """The resources that carry the kit's tag, or were made through it, and are still there."""
+
+    def provisioner(self) -> tuple[str, Provisioner] | None:
+        """Pulumi's package whose resources can exist here, and what makes them; None where none can."""
+        return None
+
+    def attach(self) -> dict[str, str]:
+        """Open stand-in providers for stacks whose resources are to exist here. Returns what leads an engine to them.
+
+        Safe to repeat: there is one of them an emulator.
+
+        Raises:
+            CapabilityError: this cloud takes no resources of stacks, or Pulumi's packages are not installed.
+        """
+        known = self.provisioner()
+        if known is None or find_spec("pulumi") is None:
+            raise CapabilityError(
+                "no stack can make resources in this emulator",
+                given=self.platform,
+                allowed="an emulator that takes them, with Pulumi's packages installed",
+                todo=f"pip install 'mlinfra-kit[infra-{self.platform}]'" if known else "use the stand-ins' own state",
+            )
+        from mlinfra.emulator.providers import Providers  # noqa: PLC0415  most emulators see no stack
+
+        if self._providers is None:
+            package, made_by = known
+            self._providers = Providers(self.folder / "providers", [package], {package: made_by}).start()
+        return self._providers.variables()
 
     def images(self) -> Mapping[str, Image]:
         """What `image:` may name on the host: by default nothing."""
@@ -128,6 +160,9 @@ class Emulator(ABC):
     def stop(self) -> None:
         """Close the port and end every job and server that was started. Safe to repeat."""
         self.asked_to_stop.set()
+        if self._providers is not None:
+            self._providers.stop()
+            self._providers = None
         self.server.stop()
         self.closed()
         if (self.folder / "host").exists():

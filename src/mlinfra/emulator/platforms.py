@@ -15,6 +15,7 @@ PLATFORMS: dict[str, str] = {
     "aws": "mlinfra.emulator.aws:AwsEmulator",
     "gcp": "mlinfra.emulator.gcp:GcpEmulator",
 }
+PROVISIONED = frozenset({"aws"})  # those in which what stacks make comes to exist
 _COMMON = ("cryptography", "grpc")
 _PACKAGES = {"aws": (*_COMMON, "moto"), "gcp": (*_COMMON, "google.cloud.aiplatform_v1")}  # what the extras bring
 _EXTRAS = {"aws": "emulator", "gcp": "emulator,gcp"}

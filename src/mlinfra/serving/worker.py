@@ -36,11 +36,6 @@ _TICK = 0.5  # seconds
 _CLOSE = 1.0  # seconds in which a loaded model has usually proved itself
 _LOADS = 10_000  # models that may wait to be loaded
 _SWITCH = 0.0001  # seconds until a busy lane lets the event loop have its turn
-_RARELY = (
-    50_000,
-    20,
-    20,
-)  # the collector's thresholds: what requests bring holds no cycles, and waiting for it is seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +137,6 @@ def _prepare(models: Models | Fleet, *, loaded: bool) -> MlinfraError | Exceptio
         return exc
     gc.collect()
     gc.freeze()  # what is loaded stays; the collector need not look at it again
-    gc.set_threshold(*_RARELY)
     models.open()
     return None
 

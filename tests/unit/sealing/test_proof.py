@@ -130,7 +130,7 @@ def _compiled(folder, old: str, new: str):
     return module
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", _FAULTS)
 def test_a_fault_of_the_compiled_walk_is_seen(fault, attempt, tmp_path, monkeypatch):
     case, old, new = _FAULTS[fault]
@@ -138,7 +138,8 @@ def test_a_fault_of_the_compiled_walk_is_seen(fault, attempt, tmp_path, monkeypa
     broken = _compiled(tmp_path / "broken", old, new)
     monkeypatch.setitem(sys.modules, "mlinfra.modelkit.sealing._walk", broken)
     document = attempt(case, _METHODS.get(fault))
-    assert "differs from the estimator" in document["reason"] or "refuses a row" in document["reason"]
+    found = ("differs from the estimator", "refuses", "the sealed form would answer")
+    assert any(words in document["reason"] for words in found), document["reason"]
 
 
 @pytest.mark.thorough

@@ -201,7 +201,7 @@ assert not [name for name in sys.modules if name.startswith("ruamel")]
 assert "mlinfra.spec.endpoint" not in sys.modules
 load_text("version: 1\\nkind: job\\nname: hello\\ncommand: a\\n")
 assert "mlinfra.spec.endpoint" not in sys.modules
-heavy = {"boto3", "botocore", "google.cloud", "azure", "pulumi", "pandas", "numpy", "rich"}
+heavy = {"boto3", "botocore", "google.auth", "azure", "pulumi", "pandas", "numpy", "rich"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
 

@@ -14,6 +14,7 @@ from mlinfra.emulator.aws.identity.authorize import Place
 from mlinfra.emulator.aws.identity.metadata import ContainerCredentials
 from mlinfra.emulator.aws.identity.principals import Credentials, Principals
 from mlinfra.emulator.aws.logsink import Logs
+from mlinfra.emulator.aws.provisioning.provisioner import AwsProvisioner
 from mlinfra.emulator.aws.registry.images import Images
 from mlinfra.emulator.aws.registry.models import Models
 from mlinfra.emulator.aws.registry.packages import Packages
@@ -105,6 +106,10 @@ class AwsEmulator(Emulator):
         if self._open:
             self._open = False
             motoside.release()
+
+    def provisioner(self) -> tuple[str, AwsProvisioner]:
+        """What makes a stack's resources in this account, by AWS's own calls."""
+        return "aws", AwsProvisioner(self)
 
     def variables(self) -> dict[str, str]:
         """What points boto3, its command line and the `sagemaker` package here."""

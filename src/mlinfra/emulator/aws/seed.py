@@ -101,9 +101,11 @@ class Seeded:
                 iam.create_user(self._emulator.region, own)
             iam.put_user_policy(own, policy, document)
         else:
-            if self._emulator.principals.role(arn) is None:
+            role = self._emulator.principals.role(arn)
+            if role is None:
                 self._role(own, arn, name)
-            iam.put_role_policy(own, policy, document)
+            if role is None or not _of_a_stack(iam, own):
+                iam.put_role_policy(own, policy, document)
         self.identities[name] = arn
 
     def _role(self, own: str, arn: str, identity: str) -> None:
@@ -156,6 +158,12 @@ class Seeded:
             native["credentials"] = keys.as_document() if keys else {}
         endpoints = dict.fromkeys(_CLIENTS, self._emulator.url)
         return environment.model_copy(update={"emulated": True, "endpoints": endpoints, "native": native})
+
+
+def _of_a_stack(iam: Any, role: str) -> bool:
+    """Whether a stack made the role, and gave it what it may do."""
+    tags, _ = iam.list_role_tags(role, None)
+    return any(tag["Key"] == "mlinfra_environment" for tag in tags)
 
 
 def _check(environment: AwsEnvironment) -> None:

@@ -15,7 +15,7 @@ import pulumi
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime import mocks, set_all_config, set_mocks
 from pulumi.runtime.proto import provider_pb2, resource_pb2
-from pulumi.runtime.settings import SETTINGS
+from pulumi.runtime.settings import SETTINGS, set_root_resource
 from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await
 
@@ -101,6 +101,7 @@ def run(
     given = dict(config or {})
     set_all_config({f"{key}" if ":" in key else f"{project}:{key}": value for key, value in given.items()}, [*secrets])
     monitor = StrictMonitor(given, preview=preview)
+    set_root_resource(None)  # type: ignore[arg-type]  # the SDK keeps the last program's stack for the next one
     set_mocks(monitor.mocks, project=project, stack=stack, preview=preview, monitor=monitor)
     SETTINGS.rpc_manager.clear()
     SETTINGS.outputs.clear()
@@ -111,7 +112,10 @@ def run(
         root = pulumi.runtime.get_root_resource()
         exported.update(getattr(root, _OUTPUTS_TO_AWAIT, {}) if root else {})
 
-    _sync_await(run_pulumi_func(body))
+    try:
+        _sync_await(run_pulumi_func(body))
+    finally:
+        set_root_resource(None)  # type: ignore[arg-type]  # as above
     if monitor.problems:
         raise SpecError("a program whose resources their providers refuse", problems=monitor.problems)
     monitor.registrations.exports = {name: _known(value) for name, value in exported.items()}

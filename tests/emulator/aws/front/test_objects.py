@@ -177,7 +177,7 @@ def test_obstore_is_denied_as_permission_denied(store: Callable[..., S3Store]) -
     obstore.put(store("approver", "approvals"), "x", b"1")
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_an_upload_in_a_hundred_parts_is_whole(
     store: Callable[..., S3Store], emulator: AwsEmulator, bucket: str
 ) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _SCRIPT = Path(__file__).with_name("vendor_endpoints.py")
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_the_vendors_high_level_client_hosts_a_model_of_the_kits(
     emulator: GcpEmulator,
     environment: GcpEnvironment,

@@ -15,7 +15,7 @@ from mlinfra.emulator.isolation import isolated
 SCRIPT = Path(__file__).with_name("vendor_sdk.py")
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_custom_jobs_run_by_the_high_level_client(emulator, environment, tmp_path, bucket):
     known = {
         **isolated(os.environ, tmp_path / "home"),
