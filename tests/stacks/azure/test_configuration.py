@@ -30,9 +30,9 @@ WRONG = {
     "a budget from the middle of a month": ({"budget_start": "2026-01-15"}, "mlinfra:budget_start", "First day"),
     "a range that is none": ({"network": {"cidr": "ten"}}, "mlinfra:network.cidr", "10.80.0.0/20"),
     "a way out of isolation": (
-        {"isolated": True, "network": {"package_indexes": True}},
-        "mlinfra:network.package_indexes",
-        "false",
+        {"isolated": True, "network": {"hosts": ["packages.acme.example"]}},
+        "mlinfra:network.hosts",
+        "none",
     ),
     "a network made and adopted": (
         {"adopt": {"network": {"subnet": SUBNET}}, "network": {"cidr": "10.0.0.0/20"}},

@@ -108,9 +108,10 @@ class TestWorkspace:
         rule = "azure-native:machinelearningservices:ManagedNetworkSettingsRule"
         assert not up("prod").of(rule)
         hosts = {
-            each.inputs["properties"]["destination"] for each in up("prod", network={"package_indexes": True}).of(rule)
+            each.inputs["properties"]["destination"]
+            for each in up("prod", network={"hosts": ["packages.acme.example"]}).of(rule)
         }
-        assert hosts == {"pypi.org", "files.pythonhosted.org"}
+        assert hosts == {"packages.acme.example"}
 
     def test_clusters_shrink_to_none_and_are_spare_where_the_stage_says_so(self, up):
         def settings(stage: str) -> dict:

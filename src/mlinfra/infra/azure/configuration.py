@@ -50,8 +50,8 @@ class Network(Part):
     """The network from which people and pipelines reach a private environment."""
 
     cidr: Annotated[str, AfterValidator(_range)] = Field("10.80.0.0/20", description="The VNet's range, /8 to /28")
-    package_indexes: bool = Field(
-        default=False, description="Jobs may reach PyPI through the managed network's firewall, which costs by the hour"
+    hosts: tuple[Annotated[str, Field(pattern=r"^[a-z0-9.-]+\.[a-z]+$")], ...] = Field(
+        (), description="Hosts that jobs may reach, by a firewall that costs by the hour: those of the package index"
     )
 
 
@@ -173,8 +173,9 @@ def _one_network(configuration: AzureConfiguration) -> Iterable[Problem]:
             given=configuration.network.cidr,
             allowed="one of mlinfra:network and mlinfra:adopt.network",
         )
-    if configuration.isolated and configuration.network.package_indexes:
-        yield Problem("isolated jobs have no way out", "network.package_indexes", given="true", allowed="false")
+    if configuration.isolated and configuration.network.hosts:
+        given = ", ".join(configuration.network.hosts)
+        yield Problem("isolated jobs have no way out", "network.hosts", given=given, allowed="none")
 
 
 def _issuers(configuration: AzureConfiguration) -> Iterable[Problem]:

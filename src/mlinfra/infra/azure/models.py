@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from mlinfra.infra.azure.secrets import Vault
     from mlinfra.infra.azure.storage import Stores
 
-_INDEXES = ("pypi.org", "files.pythonhosted.org")
-
 
 class Workspace(Component):
     """A workspace over the environment's own storage, vault, registry and telemetry; or one that exists.
@@ -83,13 +81,13 @@ class Workspace(Component):
         )
 
     def _outbound(self, workspace: ml.Workspace) -> None:
-        """Jobs that install packages reach the public index by name, and nothing beside it."""
-        if not (self.profile.private_network and self._azure.network.package_indexes):
+        """Jobs that install packages reach their index by name, and nothing beside it."""
+        if not self.profile.private_network:
             return
-        for number, host in enumerate(_INDEXES):
+        for number, host in enumerate(self._azure.network.hosts):
             ml.ManagedNetworkSettingsRule(
-                self.named(f"index-{number + 1}"),
-                rule_name=f"index-{number + 1}",
+                self.named(f"host-{number + 1}"),
+                rule_name=f"host-{number + 1}",
                 workspace_name=self._azure.workspace,
                 resource_group_name=self._azure.resource_group,
                 properties=ml.FqdnOutboundRuleArgs(type="FQDN", destination=host, category="UserDefined"),
