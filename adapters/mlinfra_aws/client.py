@@ -19,15 +19,15 @@ from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-from mlinfra.catalog.aws.addresses import ARTEFACTS, store_base
 from mlinfra.contract.adapter import Caller, RegistryLogin
+from mlinfra.contract.locations import ARTEFACTS, store_base, store_key
 from mlinfra.errors import CapabilityError, Denied, SpecError
 from mlinfra.objectstore.s3 import S3Access, s3_store
 from mlinfra_aws import logs
 from mlinfra_aws.config import LOGS, RUNTIME, STORE, check_request
 from mlinfra_aws.doctor import examine
 from mlinfra_aws.errors import LOGIN, is_harmless, model_answer, translate
-from mlinfra_aws.places import kms_key, store_key
+from mlinfra_aws.places import kms_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -25,15 +25,15 @@ from google.oauth2.credentials import Credentials
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 
-from mlinfra.catalog.gcp.addresses import ARTEFACTS, store_base
 from mlinfra.contract.adapter import Caller, RegistryLogin
+from mlinfra.contract.locations import ARTEFACTS, store_base, store_key
 from mlinfra.errors import CapabilityError, Denied
 from mlinfra.objectstore.gcs import GcsAccess, gcs_store
 from mlinfra_gcp import emulated, logs
 from mlinfra_gcp.config import LOGS, OPERATIONS, PREDICTION, STORE, UNTYPED, check_request
 from mlinfra_gcp.doctor import PROBED, examine
 from mlinfra_gcp.errors import LOGIN, is_harmless, model_answer, refusal, told_by_http, translate
-from mlinfra_gcp.places import is_artifact_registry, project_of, store_key
+from mlinfra_gcp.places import is_artifact_registry, project_of
 from mlinfra_gcp.rest import ADDRESSES, FORMS, call_of
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
-from mlinfra.catalog.gcp.addresses import ARTEFACTS
-from mlinfra.errors import NotFound, SpecError
+from mlinfra.contract.locations import ARTEFACTS
+from mlinfra.errors import SpecError
 
 if TYPE_CHECKING:
     from mlinfra.environment import Environment
@@ -27,24 +27,6 @@ def resource(environment: Environment, collection: str, native_id: str) -> str:
 def own_id(name: str) -> str:
     """The last part of a resource's name; the service names its project by number, whatever it was asked with."""
     return name.rpartition("/")[2]
-
-
-def store_key(base: str, uri: str) -> str:
-    """The key behind an address, which may also be written `store://key`.
-
-    Raises:
-        NotFound: the address lies outside the store.
-    """
-    if uri.startswith("store://"):
-        return unquote(uri.removeprefix("store://"))
-    if uri == base or uri.startswith(f"{base}/"):
-        return uri.removeprefix(base).removeprefix("/")
-    raise NotFound(
-        "this address is not in the environment's store",
-        given=uri,
-        allowed=f"{base}/…",
-        todo="`mlinfra store put` brings it there",
-    )
 
 
 def kms_key(environment: Environment, use: str) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlinfra.catalog.aws.addresses import store_base
 from mlinfra.contract.endpoints import ASYNCHRONOUS_FOLDER
+from mlinfra.contract.locations import store_base
 from mlinfra.errors import CapabilityError
 from mlinfra_aws.places import kms_key
 

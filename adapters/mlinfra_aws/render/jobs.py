@@ -13,8 +13,9 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from mlinfra.catalog import aws as catalog
-from mlinfra.catalog.aws.addresses import TRAINING_LOGS, store_base
+from mlinfra.catalog.aws.addresses import TRAINING_LOGS
 from mlinfra.contract.jobs import ATTEMPT_TAG, ID_TAG, Choice
+from mlinfra.contract.locations import store_base
 from mlinfra.contract.requests import Lookup, Request
 from mlinfra.errors import CapabilityError
 from mlinfra.spec import derive_name

@@ -11,7 +11,7 @@ import inspect
 from functools import cache
 from typing import TYPE_CHECKING
 
-from mlinfra.catalog.gcp.addresses import store_base
+from mlinfra.contract.locations import store_base
 from mlinfra.contract.manifest import manifest_variables
 from mlinfra.errors import CapabilityError
 from mlinfra.spec.limits import MANIFEST_VARIABLES

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mlinfra.contract.locations import store_key
 from mlinfra.errors import Conflict, Denied, NotFound, SpecError
 from mlinfra.objectstore.gcs import GcsAccess, gcs_store
-from mlinfra_gcp.places import store_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

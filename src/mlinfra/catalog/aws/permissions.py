@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlinfra.catalog.aws.addresses import ENDPOINT_LOGS, TRAINING_LOGS, arn, partition, store_base
+from mlinfra.catalog.aws.addresses import ENDPOINT_LOGS, TRAINING_LOGS, arn, partition
 from mlinfra.contract.endpoints import ASYNCHRONOUS_FOLDER
+from mlinfra.contract.locations import store_base
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

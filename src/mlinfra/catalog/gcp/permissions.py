@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlinfra.catalog.gcp.addresses import store_base
+from mlinfra.contract.locations import store_base
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
