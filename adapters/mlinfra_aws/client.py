@@ -9,9 +9,7 @@ import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.session
@@ -19,9 +17,10 @@ from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from mlinfra.contract import emulated
 from mlinfra.contract.adapter import Caller, RegistryLogin
 from mlinfra.contract.locations import ARTEFACTS, store_base, store_key
-from mlinfra.errors import CapabilityError, Denied, SpecError
+from mlinfra.errors import CapabilityError, Denied
 from mlinfra.objectstore.s3 import S3Access, s3_store
 from mlinfra_aws import logs
 from mlinfra_aws.config import LOGS, RUNTIME, STORE, check_request
@@ -62,7 +61,7 @@ class AwsClient:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         if environment.emulated:
-            _refuse_beyond_loopback(environment)
+            emulated.refuse_beyond_loopback(environment.endpoints)
         try:
             self._session = _emulated_session(environment) if environment.emulated else _session(environment)
         except BotoCoreError as exc:
@@ -130,7 +129,7 @@ class AwsClient:
             MlinfraError: the service's error.
         """
         found = _REGISTRY.fullmatch(registry)
-        if not (_is_loopback(f"//{registry}") if self._environment.emulated else found):
+        if not (emulated.is_loopback(f"//{registry}") if self._environment.emulated else found):
             return None
         address, region = self._address("ecr"), found["region"] if found else self._environment.region
         try:
@@ -268,7 +267,7 @@ def _session(environment: Environment) -> Any:
 
 def _emulated_session(environment: Environment) -> Any:
     """A session that reads no file and no variable of this machine."""
-    given = environment.native.get("credentials") or {}
+    given = emulated.credentials(environment, "access_key_id", "secret_access_key")
     core = botocore.session.Session(
         session_vars={
             "profile": (None, None, None, None),
@@ -277,41 +276,8 @@ def _emulated_session(environment: Environment) -> Any:
             "ca_bundle": (None, None, None, None),
         }
     )
-    try:
-        core.set_credentials(given["access_key_id"], given["secret_access_key"], given.get("session_token"))
-    except KeyError as exc:
-        _lacks_credentials(environment, exc)
+    core.set_credentials(given["access_key_id"], given["secret_access_key"], given.get("session_token"))
     return boto3.session.Session(botocore_session=core, region_name=environment.region)
-
-
-def _lacks_credentials(environment: Environment, exc: KeyError) -> NoReturn:
-    raise SpecError(
-        "an emulated environment brings its own credentials",
-        given=environment.name,
-        allowed="native.credentials with access_key_id and secret_access_key",
-        todo="`mlinfra emulator seed` writes them",
-    ) from exc
-
-
-def _refuse_beyond_loopback(environment: Environment) -> None:
-    beyond = {name: url for name, url in environment.endpoints.items() if not _is_loopback(url)}
-    if beyond:
-        raise SpecError(
-            "an emulated environment must not lead beyond this machine",
-            given=", ".join(f"{name}: {url}" for name, url in beyond.items()),
-            allowed="addresses of this machine: http://127.0.0.1:…",
-            todo="correct `endpoints`, or write `emulated: false`",
-        )
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _answer(status: int, body: bytes, content_type: str, variant: str) -> Document:

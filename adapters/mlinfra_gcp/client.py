@@ -25,11 +25,12 @@ from google.oauth2.credentials import Credentials
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 
+from mlinfra.contract import emulated
 from mlinfra.contract.adapter import Caller, RegistryLogin
 from mlinfra.contract.locations import ARTEFACTS, store_base, store_key
 from mlinfra.errors import CapabilityError, Denied
 from mlinfra.objectstore.gcs import GcsAccess, gcs_store
-from mlinfra_gcp import emulated, logs
+from mlinfra_gcp import logs
 from mlinfra_gcp.config import LOGS, OPERATIONS, PREDICTION, STORE, UNTYPED, check_request
 from mlinfra_gcp.doctor import PROBED, examine
 from mlinfra_gcp.errors import LOGIN, is_harmless, model_answer, refusal, told_by_http, translate
@@ -70,10 +71,10 @@ class GcpClient:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
+        self._credentials: Any = None
         if environment.emulated:
-            for name, url in environment.endpoints.items():
-                emulated.refuse_beyond_loopback(name, url)
-        self._credentials: Any = Credentials(token=emulated.token(environment)) if environment.emulated else None
+            emulated.refuse_beyond_loopback(environment.endpoints)
+            self._credentials = Credentials(token=emulated.credentials(environment, "token")["token"])
         self._authority = emulated.authority(environment)
         self._clients: dict[str, Any] = {}
         self._stores: dict[str, ObjectStore] = {}
@@ -272,7 +273,7 @@ class GcpClient:
         if host:
             url = host if "://" in host else f"https://{host}"
             if self._environment.emulated:
-                emulated.refuse_beyond_loopback(service, url)
+                emulated.refuse_beyond_loopback({service: url})
             return url
         given = self._environment.endpoints.get(service)
         if given is not None:

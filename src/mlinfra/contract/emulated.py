@@ -9,24 +9,26 @@ from urllib.parse import urlsplit
 from mlinfra.errors import SpecError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mlinfra.environment import Environment
 
 
-def token(environment: Environment) -> str:
-    """The token that the environment brings: nothing is read from this machine.
+def credentials(environment: Environment, *names: str) -> dict[str, str]:
+    """The credentials that the environment brings: nothing is read from this machine.
 
     Raises:
-        SpecError: it brings none.
+        SpecError: one of the names is missing.
     """
-    given = environment.native.get("credentials") or {}
-    if "token" not in given:
+    given: Mapping[str, object] = environment.native.get("credentials") or {}
+    if not set(names) <= set(given):
         raise SpecError(
             "an emulated environment brings its own credentials",
             given=environment.name,
-            allowed="native.credentials with token and principal",
+            allowed=f"native.credentials with {' and '.join(names)}",
             todo="`mlinfra emulator seed` writes them",
         )
-    return str(given["token"])
+    return {name: str(value) for name, value in given.items()}
 
 
 def authority(environment: Environment) -> str:
@@ -36,17 +38,18 @@ def authority(environment: Environment) -> str:
     return str((environment.native.get("emulator") or {}).get("ca_file", ""))
 
 
-def refuse_beyond_loopback(name: str, url: str) -> None:
-    """Let addresses of this machine pass.
+def refuse_beyond_loopback(addresses: Mapping[str, str]) -> None:
+    """Let addresses of this machine pass, each under the name that it has in `endpoints`.
 
     Raises:
-        SpecError: it is another's.
+        SpecError: names every one that is another's.
     """
-    if not is_loopback(url):
+    beyond = {name: url for name, url in addresses.items() if not is_loopback(url)}
+    if beyond:
         raise SpecError(
             "an emulated environment must not lead beyond this machine",
-            given=f"{name}: {url}",
-            allowed="addresses of this machine: https://localhost:…",
+            given=", ".join(f"{name}: {url}" for name, url in beyond.items()),
+            allowed="addresses of this machine: http://127.0.0.1:…, https://localhost:…",
             todo="correct `endpoints`, or write `emulated: false`",
         )
 
