@@ -1,17 +1,15 @@
-"""The machines that deployed models take: which types there are, and how many processors a project may have at once.
+"""The machines that deployed models take: which the service refuses, and how many processors a project may have.
 
-The types and their sizes are those of the kit's catalogue, which holds them with their source; the quota's metric has
-the service's own name, and its number is the emulator's: a project's real one is its own.
+The quota's metric has the service's own name, and its number is the emulator's: a project's real one is its own.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from google.cloud.aiplatform_v1.types import AcceleratorType
 
-from mlinfra.catalog.gcp import ACCELERATOR_TYPES, machines
+from mlinfra.emulator.gcp.machines import accelerators, processors
 from mlinfra.emulator.gcp.wire import refusals
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ def check(spec: Any) -> None:
     if bool(kind.value) != bool(spec.accelerator_count):
         message = "accelerator_type and accelerator_count must be set together."
         raise refusals.invalid_argument(message, f"{_FIELD}.accelerator_count")
-    known = _known().get(name)
+    known = accelerators("hosting").get(name)
     if known is None:
         raise refusals.invalid_argument(f"Machine type {name!r} is not supported.", f"{_FIELD}.machine_type")
     if (kind.name if kind.value else "", spec.accelerator_count) not in known:
@@ -52,20 +50,4 @@ def check_quota(quotas: Quotas, wanted: Any, others: Iterable[Any]) -> None:
 
 def _processors(resources: Any) -> int:
     replicas = max(resources.min_replica_count, resources.max_replica_count)
-    return _sizes()[resources.machine_spec.machine_type or USUAL] * int(replicas)
-
-
-@cache
-def _sizes() -> dict[str, int]:
-    """The processors of each machine type."""
-    return {each.name: int(each.cpu) for each in machines("hosting")}
-
-
-@cache
-def _known() -> dict[str, set[tuple[str, int]]]:
-    """The accelerators that go with each machine type, as the API names them."""
-    found: dict[str, set[tuple[str, int]]] = {}
-    for each in machines("hosting"):
-        kind = ACCELERATOR_TYPES[each.accelerator] if each.accelerators else ""
-        found.setdefault(each.name, set()).add((kind, each.accelerators))
-    return found
+    return processors("hosting")[resources.machine_spec.machine_type or USUAL] * int(replicas)

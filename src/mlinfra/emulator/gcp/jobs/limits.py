@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from google.cloud.aiplatform_v1.types import AcceleratorType, Scheduling
 
-from mlinfra.emulator.gcp.jobs import machines
+from mlinfra.emulator.gcp.machines import processors
 from mlinfra.emulator.gcp.wire import refusals
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def demand(spec: CustomJobSpec) -> Counter[str]:
     for pool in spec.worker_pool_specs:
         if not pool.replica_count:
             continue
-        found[f"custom_model_training_{spot}cpus"] += machines.processors(pool.machine_spec.machine_type) * (
+        found[f"custom_model_training_{spot}cpus"] += processors("training")[pool.machine_spec.machine_type] * (
             pool.replica_count
         )
         kind = AcceleratorType(pool.machine_spec.accelerator_type).name.lower().replace("tesla_", "")

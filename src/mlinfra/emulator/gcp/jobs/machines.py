@@ -1,17 +1,12 @@
-"""The machine types that custom training takes, and the accelerators on or beside them.
-
-By the tables of Vertex AI's documentation "Configure compute resources for custom training"; the sizes are read from
-the kit's catalogue, which holds them with their source.
-"""
+"""The machines that custom training takes, and why it refuses the others."""
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 from google.cloud.aiplatform_v1.types import AcceleratorType
 
-from mlinfra.catalog.gcp import ACCELERATOR_TYPES, machines
+from mlinfra.emulator.gcp.machines import accelerators
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1.types import MachineSpec
@@ -20,7 +15,7 @@ if TYPE_CHECKING:
 def problem(spec: MachineSpec) -> str:
     """Why the service takes no such machine; empty where it does."""
     name, count = spec.machine_type, spec.accelerator_count
-    known = _known().get(name)
+    known = accelerators("training").get(name)
     if known is None:
         return f"Machine type {name!r} is not supported."
     kind = AcceleratorType(spec.accelerator_type)
@@ -31,18 +26,3 @@ def problem(spec: MachineSpec) -> str:
     if (kind.name, count) in known:
         return ""
     return f"Accelerator type {kind.name!r} with count {count} is not supported for machine type {name!r}."
-
-
-def processors(name: str) -> int:
-    """How many virtual processors a machine type has."""
-    return next(int(each.cpu) for each in machines("training") if each.name == name)
-
-
-@cache
-def _known() -> dict[str, set[tuple[str, int]]]:
-    """The accelerators that go with each machine type, as the API names them."""
-    found: dict[str, set[tuple[str, int]]] = {}
-    for each in machines("training"):
-        kind = ACCELERATOR_TYPES[each.accelerator] if each.accelerators else ""
-        found.setdefault(each.name, set()).add((kind, each.accelerators))
-    return found

@@ -9,11 +9,9 @@ from werkzeug.http import http_date
 from werkzeug.wrappers import Response
 
 from mlinfra.emulator.gcp.storage import refusals
-from mlinfra.emulator.gcp.storage.drafts import pieces
+from mlinfra.emulator.objects.streams import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mlinfra.emulator.gcp.storage.records import Stored
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
@@ -43,29 +41,13 @@ def answer(stored: Stored, file: IO[bytes], etag: str, asked: str) -> Response:
     except BaseException:
         file.close()
         raise
-    response = Response(_Bytes(file, begin, end - begin), headers=_headers(stored, etag), direct_passthrough=True)
+    response = Response(Part(file, begin, end - begin), headers=_headers(stored, etag), direct_passthrough=True)
     response.content_type = stored.content_type
     response.content_length = end - begin
     if _RANGE.fullmatch(asked):
         response.status_code = 206
         response.headers["Content-Range"] = f"bytes {begin}-{end - 1}/{stored.size}"
     return response
-
-
-class _Bytes:
-    """A part of a file, piece by piece; the file is closed in the end, however it comes."""
-
-    def __init__(self, file: IO[bytes], begin: int, length: int) -> None:
-        self._file = file
-        self._begin = begin
-        self._length = length
-
-    def __iter__(self) -> Iterator[bytes]:
-        self._file.seek(self._begin)
-        return pieces(self._file, self._length)
-
-    def close(self) -> None:
-        self._file.close()
 
 
 def _headers(stored: Stored, etag: str) -> dict[str, str]:

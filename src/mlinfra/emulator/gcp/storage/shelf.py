@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from bisect import bisect_left, insort
 from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from mlinfra.emulator.gcp.storage import refusals
 from mlinfra.emulator.gcp.storage.conditions import Conditions
-from mlinfra.emulator.gcp.storage.drafts import Draft, pieces
+from mlinfra.emulator.gcp.storage.drafts import Draft
 from mlinfra.emulator.gcp.storage.names import check_bucket, check_object
 from mlinfra.emulator.gcp.storage.records import Bucket, Settings, Stored, patched
+from mlinfra.emulator.objects.names import InOrder
+from mlinfra.emulator.objects.streams import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,20 +38,10 @@ class Write(NamedTuple):
 
 @dataclass
 class _Shelved:
-    """A bucket with its objects by name; `names` is sorted, by code points, which is the order of UTF-8."""
+    """A bucket with its objects."""
 
     bucket: Bucket
-    objects: dict[str, Stored] = field(default_factory=dict)
-    names: list[str] = field(default_factory=list)
-
-    def put(self, stored: Stored) -> None:
-        if stored.name not in self.objects:
-            insort(self.names, stored.name)
-        self.objects[stored.name] = stored
-
-    def drop(self, name: str) -> None:
-        del self.objects[name]
-        del self.names[bisect_left(self.names, name)]
+    objects: InOrder[Stored] = field(default_factory=InOrder)
 
 
 class Shelf:
@@ -160,7 +151,7 @@ class Shelf:
         with self.lock:
             stored = self._found(bucket, name, generation)
             conditions.check(stored)
-            self._shelved(bucket).drop(name)
+            self._shelved(bucket).objects.drop(name)
             stored.file.unlink(missing_ok=True)
 
     def describe(
@@ -181,7 +172,7 @@ class Shelf:
                 metageneration=before.metageneration + 1,
                 updated=self._now(),
             )
-            self._shelved(bucket).put(stored)
+            self._shelved(bucket).objects.put(stored)
             return stored
 
     def copy(self, source: Stored, bucket: str, name: str, write: Write) -> Stored:
@@ -222,14 +213,7 @@ class Shelf:
     def names(self, bucket: str, prefix: str, begin: str) -> Iterator[Stored]:
         """The objects of a bucket whose names begin with the prefix and do not come before `begin`, in order."""
         with self.lock:
-            shelved = self._shelved(bucket)
-            at = bisect_left(shelved.names, max(prefix, begin))
-            found = []
-            for name in shelved.names[at:]:
-                if not name.startswith(prefix):
-                    break
-                found.append(shelved.objects[name])
-        return iter(found)
+            return iter(self._shelved(bucket).objects.starting(prefix, begin))
 
     def current(self, bucket: str, name: str) -> Stored | None:
         """An object, None where there is none. Refuses where there is no bucket."""
@@ -261,7 +245,7 @@ class Shelf:
 
     def _place(self, shelved: _Shelved, stored: Stored) -> None:
         before = shelved.objects.get(stored.name)
-        shelved.put(stored)
+        shelved.objects.put(stored)
         if before:
             before.file.unlink(missing_ok=True)
 

@@ -11,11 +11,11 @@ from werkzeug.wrappers import Request, Response
 from mlinfra.emulator.calls import Call, Refusal
 from mlinfra.emulator.gcp.storage import batch, jsonapi, refusals, xmlapi
 from mlinfra.emulator.gcp.storage.access import Access
-from mlinfra.emulator.gcp.storage.drafts import PIECE, pieces
 from mlinfra.emulator.gcp.storage.sessions import Sessions
 from mlinfra.emulator.gcp.storage.shelf import Shelf, Write
 from mlinfra.emulator.gcp.storage.visit import Visit
 from mlinfra.emulator.gcp.storage.xmlparts import Assemblies
+from mlinfra.emulator.objects.streams import of_file, pieces
 from mlinfra.emulator.operations import Fidelity
 from mlinfra.spec.patch import merge
 
@@ -138,7 +138,7 @@ class Storage:
         write = Write(settings, replacing=lambda: self._allow(principal, "storage.objects.delete", bucket, name))
         draft = self.shelf.draft()
         try:
-            draft.add([data] if isinstance(data, bytes) else _of_file(data))
+            draft.add([data] if isinstance(data, bytes) else of_file(data))
             return self.shelf.put(bucket, name, draft, write)
         except BaseException:
             draft.discard()
@@ -201,12 +201,6 @@ def _path(environ: WSGIEnvironment) -> list[str]:
     """The parts of the path, each decoded by itself: an object's name may hold slashes."""
     raw = str(environ.get("RAW_URI") or environ["PATH_INFO"]).partition("?")[0]
     return [unquote(part, errors="surrogateescape") for part in raw.removeprefix("/").split("/")]
-
-
-def _of_file(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            yield piece
 
 
 def _lie(answer: Response | None, reply: Any) -> Response:

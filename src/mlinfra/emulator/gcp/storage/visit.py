@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.emulator.gcp.storage import conditions, refusals
-from mlinfra.emulator.gcp.storage.drafts import arriving
+from mlinfra.emulator.objects.streams import arriving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from mlinfra.emulator.gcp.storage import refusals
-from mlinfra.emulator.gcp.storage.drafts import pieces
+from mlinfra.emulator.objects.streams import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
