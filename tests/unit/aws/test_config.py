@@ -164,3 +164,11 @@ def test_every_identity_gets_its_permissions(environment: AwsEnvironment):
     assert set(found) == {"caller", "trainer", "server", "approver"}
     assert "sagemaker:CreateTrainingJob" in found["caller"]
     assert not any(action.startswith("sagemaker:") for action in found["trainer"] + found["server"])
+
+
+def test_images_are_pushed_to_the_environments_own_repositories_alone(environment: AwsEnvironment):
+    assert "ecr:PutImage" not in permissions(environment)["caller"]
+    home = f"{environment.account}.dkr.ecr.{environment.region}.amazonaws.com/risk"
+    statements = policy(environment.model_copy(update={"registries": {"images": home}}))["caller"]["Statement"]
+    (pushes,) = (each for each in statements if "ecr:PutImage" in each["Action"])
+    assert pushes["Resource"] == [f"arn:aws:ecr:{environment.region}:{environment.account}:repository/risk/*"]

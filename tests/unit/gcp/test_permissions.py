@@ -81,3 +81,14 @@ def test_every_identity_gets_its_permissions(environment: GcpEnvironment):
     assert set(found) == {"caller", "trainer", "server", "approver"}
     assert "aiplatform.customJobs.create" in found["caller"]
     assert not any(each.startswith("aiplatform.") for each in found["trainer"] + found["server"])
+
+
+def test_images_are_pushed_to_the_environments_own_repository_alone(environment: GcpEnvironment):
+    push = "artifactregistry.repositories.uploadArtifacts"
+    assert push not in permissions(environment)["caller"]
+    home = f"{environment.region}-docker.pkg.dev/{environment.account}/risk"
+    (bound_on,) = bound(
+        policy(environment.model_copy(update={"registries": {"images": home}})), "caller", "pushed_images"
+    )
+    where = f"projects/{environment.account}/locations/{environment.region}/repositories/risk"
+    assert bound_on["resource"] == where

@@ -86,6 +86,16 @@ _ACTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "roles": ("iam:PassRole",),
         "identities": ("iam:GetRole", "iam:SimulatePrincipalPolicy"),  # what `env doctor` looks at
         "images": ("ecr:DescribeImages",),
+        "pushed images": (
+            "ecr:BatchCheckLayerAvailability",
+            "ecr:BatchGetImage",
+            "ecr:CompleteLayerUpload",
+            "ecr:GetDownloadUrlForLayer",
+            "ecr:InitiateLayerUpload",
+            "ecr:PutImage",
+            "ecr:UploadLayerPart",
+        ),
+        "registry login": ("ecr:GetAuthorizationToken",),
         "keys": ("kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey", "kms:CreateGrant"),
     },
     TRAINER: {
@@ -242,9 +252,14 @@ def _keys(environment: Environment) -> list[str]:
 def _images(environment: Environment) -> list[str]:
     """The environment's own repositories and its images'; the vendor's frameworks need no permission here."""
     names = {image.uri.partition("/")[2].partition("@")[0].partition(":")[0] for image in environment.images.values()}
+    named = {arn(environment, "ecr", f"repository/{name}") for name in names if name}
+    return sorted({*named, *_own_repositories(environment)})
+
+
+def _own_repositories(environment: Environment) -> list[str]:
+    """Where images of one's own are pushed."""
     own = environment.registries.get("images", "").partition("/")[2]
-    names |= {f"{own}/*"} if own else set()
-    return [arn(environment, "ecr", f"repository/{name}") for name in sorted(names) if name]
+    return [arn(environment, "ecr", f"repository/{own}/*")] if own else []
 
 
 def _network(environment: Environment) -> list[str]:
@@ -285,5 +300,6 @@ _OTHERS = {
     "identities": lambda environment: sorted(environment.identities.values()),
     "keys": _keys,
     "images": _images,
+    "pushed images": _own_repositories,
     "network": _network,
 }

@@ -67,6 +67,7 @@ _PERMISSIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "decisions": _READ,
         "buckets": _LIST,
         "images": ("artifactregistry.dockerimages.get", *_PULL),
+        "pushed_images": ("artifactregistry.repositories.uploadArtifacts", *_PULL),
     },
     TRAINER: {
         "inputs": _READ,
@@ -230,6 +231,13 @@ def _repositories(environment: Environment) -> list[Place]:
     return [Place(name) for name in sorted(found)]
 
 
+def _own_repository(environment: Environment) -> list[Place]:
+    """Where images of one's own are pushed."""
+    own = environment.registries.get("images", "")
+    name = repository_of(f"{own}/any") if own else ""
+    return [Place(name)] if name else []
+
+
 def repository_of(uri: str) -> str:
     """The relative name of an image's repository in Artifact Registry; empty for one of another registry."""
     host, _, path = uri.partition("/")
@@ -255,6 +263,7 @@ _PLACES: Mapping[tuple[str, str], Callable[[Environment], list[Place]]] = {
     ("", "buckets"): _buckets,
     ("", "decisions"): _decisions,
     ("", "images"): _repositories,
+    ("", "pushed_images"): _own_repository,
     ("", "secrets"): _vaults,
     (CALLER, "objects"): _callers_objects,
     (TRAINER, "inputs"): lambda environment: [

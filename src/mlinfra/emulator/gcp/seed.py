@@ -9,8 +9,8 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.emulator.gcp.artifacts.images import KIT_SERVER
 from mlinfra.emulator.gcp.identity import identities
+from mlinfra.emulator.programs import KIT_SERVER
 from mlinfra.environment import GcpEnvironment
 from mlinfra.errors import Problem, SpecError
 

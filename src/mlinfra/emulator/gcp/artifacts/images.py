@@ -1,26 +1,23 @@
-"""Which program and interpreter stand for a container image: there are no containers here.
+"""Which images jobs and models may name on Google Cloud.
 
-Known are the images that were registered with what they hold, as a seeded environment's are. Every other image is
-refused: in the service's words where the service would refuse it, else as not emulated. Where the service's own
-sentence is not published, the documented rule is told (custom container requirements, "Container image publishing
-requirements").
+Every image that was not registered is refused: in the service's words where the service would refuse it, else as not
+emulated. Where the service's own sentence is not published, the documented rule is told (custom container
+requirements, "Container image publishing requirements").
 """
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from mlinfra.emulator.gcp.artifacts.references import parsed
 from mlinfra.emulator.gcp.wire import refusals
+from mlinfra.emulator.programs import Programs
 from mlinfra.errors import CapabilityError
-from mlinfra.host.interpreters import resolve
 
 if TYPE_CHECKING:
     from mlinfra.emulator.gcp.names import Place
+    from mlinfra.emulator.programs import Contents
 
-PYTHON = "{python}"  # stands for the image's interpreter in a command
-KIT_SERVER = (PYTHON, "-m", "mlinfra.serving")
 PULL = "artifactregistry.repositories.downloadArtifacts"
 _PREBUILT = "vertex-ai"  # the project of Vertex AI's own images
 _MULTI_REGIONS = frozenset({"us", "europe", "asia", "eu"})
@@ -43,45 +40,17 @@ DIFFERENCES = (
 )
 
 
-class Contents(NamedTuple):
-    """What an image holds: a Python as `3.11` (empty: the kit's own), the text of its locked packages, what it runs."""
-
-    python: str = ""
-    requirements_lock: str = ""
-    command: tuple[str, ...] = ()
-
-    def interpreter(self) -> dict[str, Any]:
-        """The `interpreter` of a request to the host."""
-        told = {"python": self.python, "requirements_lock": self.requirements_lock}
-        return {name: value for name, value in told.items() if value}
-
-
-class Images:
+class Images(Programs):
     """The images that jobs and models may name, in one project and region."""
 
     def __init__(self, place: Place) -> None:
+        super().__init__()
         self._place = place
-        self._known: dict[str, Contents] = {}
 
     @property
     def agent(self) -> str:
         """The Vertex AI service agent, which pulls every image."""
         return f"service-{self._place.number}@gcp-sa-aiplatform.iam.gserviceaccount.com"
-
-    def register(self, uri: str, python: str = "", requirements_lock: str = "", command: tuple[str, ...] = ()) -> None:
-        """Say what an image holds, and which program it runs: its ENTRYPOINT. Safe to repeat.
-
-        `{python}` as an element of the command is the image's interpreter.
-        """
-        self._known[uri] = Contents(python, requirements_lock, command)
-
-    def forget(self, uri: str) -> None:
-        """Know an image no longer. Safe to repeat."""
-        self._known.pop(uri, None)
-
-    def known(self) -> list[str]:
-        """The images that were registered."""
-        return sorted(self._known)
 
     def check(self, uri: str, field: str = "") -> None:
         """Refuse an image that is not there, or that the service agent may not pull. `field`: its path in a request."""
@@ -91,7 +60,7 @@ class Images:
         if reference.location not in _MULTI_REGIONS | {self._place.region}:
             words = {"uri": uri, "location": reference.location, "region": self._place.region}
             raise refusals.invalid_argument(_ELSEWHERE.format(**words), field)
-        if uri in self._known:
+        if uri in self.known():
             return
         if reference.project == _PREBUILT:
             raise refusals.not_emulated(f"The image {uri} of Vertex AI's own")
@@ -107,14 +76,7 @@ class Images:
             Refusal: as `check`; or this machine has no such Python, which is not emulated.
         """
         self.check(uri)
-        return _at_hand(uri, self._known[uri])
-
-
-@cache
-def _at_hand(uri: str, contents: Contents) -> Contents:
-    """The contents, where this machine has such a Python."""
-    try:
-        resolve(contents.python or None, contents.requirements_lock or None, None, {})
-    except CapabilityError as exc:
-        raise refusals.not_emulated(f"The image {uri} ({exc.what})") from exc
-    return contents
+        try:
+            return self.at_hand(uri)
+        except CapabilityError as exc:
+            raise refusals.not_emulated(f"The image {uri} ({exc.what})") from exc

@@ -10,16 +10,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.emulator.gcp.artifacts.images import KIT_SERVER, PYTHON
 from mlinfra.emulator.gcp.endpoints.expansion import environment, expanded
 from mlinfra.emulator.gcp.endpoints.machines import USUAL
 from mlinfra.emulator.hosting.hosting import PORT, Server
+from mlinfra.emulator.programs import KIT_SERVER, PYTHON
 from mlinfra.host.ports import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mlinfra.emulator.gcp.artifacts.images import Contents
+    from mlinfra.emulator.programs import Contents
 
 _INTERPRETER = re.compile(r"(/usr(/local)?/bin/)?python(3(\.\d+)?)?")
 _DEFAULT_ROUTE = "/v1/endpoints/{endpoint}/deployedModels/{deployed}"

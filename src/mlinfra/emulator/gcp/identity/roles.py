@@ -10,6 +10,7 @@ _OBJECT_USER = (
     "storage.objects.delete",
     "storage.objects.get",
     "storage.objects.list",
+    "storage.objects.move",
     "storage.objects.update",
     "storage.multipartUploads.*",
     "storage.folders.*",
