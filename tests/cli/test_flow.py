@@ -344,3 +344,19 @@ def test_the_doctor_finds_this_machine_well(run):
     check_document("mlinfra env doctor", shown.document)
     assert [each for each in shown.document["checks"] if each["verdict"] == "failed"] == []
     assert shown.code == 0
+
+
+def test_what_the_kit_made_is_swept_when_asked(run, trained):
+    """The last one of this file, since the others need what it takes away."""
+    looked = run("env", "sweep", "--older-than", "0s", "-o", "json")
+    check_document("mlinfra env sweep", looked.document)
+    assert looked.code == 0
+    assert {each["kind"] for each in looked.document["due"]} == {"job"}
+    assert (looked.document["deleted"], "add --yes" in looked.err) == ([], True)
+    assert run("env", "sweep", "--yes", "-o", "json").document["due"] == []
+    swept = run("env", "sweep", "--all", "--yes", "-o", "json")
+    assert (swept.code, swept.document["failed"]) == (0, []), swept.err
+    assert "toy:1" in swept.document["deleted"]
+    assert run("job", "list", "-o", "json").document["jobs"] == []
+    assert run("model", "list", "-o", "json").document["models"] == []
+    assert run("env", "sweep", "other", "-e", "local").code == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlinfra.contract.models import Marks
 from mlinfra.contract.requests import Lookup, Request
 from mlinfra.contract.steps import Done, Send, Step
 from mlinfra_local.config import SERVICE
@@ -11,7 +12,7 @@ from mlinfra_local.config import SERVICE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mlinfra.contract.models import Marks, Registration, VersionObservation
+    from mlinfra.contract.models import Registration, VersionObservation
     from mlinfra.contract.requests import Document
     from mlinfra.environment import Environment
 
@@ -85,12 +86,15 @@ def mark(
 
 def delete_version(
     version: VersionObservation,
-    siblings: tuple[VersionObservation, ...],  # noqa: ARG001  the others do not mind
-    environment: Environment,  # noqa: ARG001  one host, one registry
+    siblings: tuple[VersionObservation, ...],
+    environment: Environment,
 ) -> tuple[Request, ...]:
-    """One DeleteModelVersion."""
+    """One DeleteModelVersion, after an UpdateModelVersion where aliases point at it: the host refuses it else."""
     body: Document = {"model": version.model, "version": int(version.version)}
-    return (Request(step="delete", service=SERVICE, operation="DeleteModelVersion", body=body, repeatable=True),)
+    delete = Request(step="delete", service=SERVICE, operation="DeleteModelVersion", body=body, repeatable=True)
+    if not version.aliases:
+        return (delete,)
+    return (*mark(version, Marks(remove_aliases=version.aliases), siblings, environment), delete)
 
 
 def delete_model(model: str, environment: Environment) -> tuple[Request, ...]:  # noqa: ARG001  one host, one registry

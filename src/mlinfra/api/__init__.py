@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mlinfra.engine.plan import Plan
     from mlinfra.engine.recover import Recovered
     from mlinfra.engine.session import Session
+    from mlinfra.engine.sweeping import Swept
     from mlinfra.environment import Environment as Description
 
 __all__ = ["Environment", "connect", "environment"]
@@ -150,6 +151,16 @@ class Environment:
         from mlinfra.engine.recover import recover  # noqa: PLC0415
 
         return recover(self._session)
+
+    def sweep(self, *, older_than: float | None = None, everything: bool = False, look_only: bool = False) -> Swept:
+        """Take away what the kit made and what has outlived its time. Safe to repeat.
+
+        Endpoints whose time to live is over; with `older_than`, in seconds, also endpoints made and jobs ended before
+        that; with `everything` all endpoints, jobs and models. With `look_only` nothing is touched.
+        """
+        from mlinfra.engine.sweeping import sweep  # noqa: PLC0415
+
+        return sweep(self._session, older_than=older_than, everything=everything, look_only=look_only)
 
     def close(self) -> None:
         """Let go of connections. Safe to repeat."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlinfra.engine.folders import Folders
+from mlinfra.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mlinfra.api import Environment
     from mlinfra.cli.output import Table
     from mlinfra.engine.environments import Chosen
+    from mlinfra.environment import Environment as Description
 
 SCHEMA = 1  # version of the documents that `-o json` prints
 
@@ -70,6 +72,17 @@ class Invocation:
             self.chosen = environments.choose(self.folders, self.environment)
             self.say(f"environment: {self.chosen.environment.name} ({self.chosen.because})")
         return self.chosen
+
+    def named(self, name: str | None) -> Description:
+        """The environment that an argument names, else the chosen one.
+
+        Raises:
+            UsageError: both were named, and differ.
+        """
+        if name and self.environment and name != self.environment:
+            raise UsageError("two environments were named", given=f"{name} and -e {self.environment}", todo="name one")
+        self.environment = name or self.environment
+        return self.choose().environment
 
     @contextmanager
     def connect(self) -> Iterator[Environment]:

@@ -14,11 +14,10 @@ from mlinfra.contract.adapter import load
 from mlinfra.engine import doctor as examination
 from mlinfra.engine import environments, sync
 from mlinfra.environment import parse
-from mlinfra.errors import MlinfraError, SpecError, UsageError
+from mlinfra.errors import MlinfraError, SpecError
 
 if TYPE_CHECKING:
     from mlinfra.cli.context import Invocation
-    from mlinfra.environment import Environment
 
 
 MEMBERS = {
@@ -26,6 +25,7 @@ MEMBERS = {
     "bootstrap": Member("mlinfra.cli.stack_files:bootstrap", "Make the place where an environment's state lies."),
     "preview": Member("mlinfra.cli.stacks:preview", "Show what `env up` would change."),
     "up": Member("mlinfra.cli.stacks:up", "Stand an environment up, or bring it to what its program says."),
+    "sweep": Member("mlinfra.cli.sweep:sweep", "Take away what the kit made and what has outlived its time."),
     "destroy": Member("mlinfra.cli.stacks:destroy", "Take an environment away, with all that the kit made in it."),
 }
 
@@ -77,7 +77,7 @@ def show(invocation: Invocation, name: str | None) -> None:
 
     Without a NAME the one that commands would work in.
     """
-    there = _named(invocation, name)
+    there = invocation.named(name)
     kept = sync.kept(invocation.folders, there.name)
     document = {"name": there.name, **there.as_document()}
     stack = {"name": kept.stack, "update": kept.update, "folder": str(kept.folder)} if kept else None
@@ -167,7 +167,7 @@ def doctor(invocation: Invocation, name: str | None) -> int:
     permission and a one-line fix. Nothing that it writes stays.
     """
     checks = []
-    for check in examination.examine(_named(invocation, name), invocation.folders):
+    for check in examination.examine(invocation.named(name), invocation.folders):
         checks.append(check)
         if check.verdict is examination.Verdict.ILL:
             invocation.say(f"{check.name}: {check.detail}")
@@ -190,7 +190,7 @@ def permissions(invocation: Invocation, name: str | None, *, policy: bool) -> No
 
     Needs no login and sends nothing.
     """
-    there = _named(invocation, name)
+    there = invocation.named(name)
     config = load(there.platform).config
     document = dict(config.policy(there))
     if policy and not invocation.as_json:
@@ -202,17 +202,3 @@ def permissions(invocation: Invocation, name: str | None, *, policy: bool) -> No
         {"permissions": rights, "policy": document},
         Table(("identity", "action"), rows, empty="this platform asks for no permission"),
     )
-
-
-def _named(invocation: Invocation, name: str | None) -> Environment:
-    """The environment that the argument names, else the chosen one.
-
-    Raises:
-        UsageError: both were named, and differ.
-    """
-    if name and invocation.environment and name != invocation.environment:
-        raise UsageError(
-            "two environments were named", given=f"{name} and -e {invocation.environment}", todo="name one"
-        )
-    invocation.environment = name or invocation.environment
-    return invocation.choose().environment

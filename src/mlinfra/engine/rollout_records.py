@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mlinfra.engine.session import Session
 
 VERSION = 1
+_FOLDER = "kit/rollouts/"
+_STOP = ".stop"  # no endpoint's name has a dot
 KEPT = 10  # earlier releases that `rollback` may go back to
 
 
@@ -109,9 +111,15 @@ class Ledger:
         self.book, self.etag = Book(), None
 
 
+def endpoints(session: Session) -> list[str]:
+    """The names of all endpoints that have a book, sorted."""
+    names = (each.removeprefix(_FOLDER).removesuffix(".json") for each in records.names(session, _FOLDER))
+    return sorted(name for name in names if not name.endswith(_STOP))
+
+
 def key(endpoint: str) -> str:
     """Where an endpoint's book lies."""
-    return f"kit/rollouts/{endpoint}.json"
+    return f"{_FOLDER}{endpoint}.json"
 
 
 def _earlier(previous: tuple[Release, ...], newest: Release | None) -> tuple[Release, ...]:
@@ -138,7 +146,7 @@ def stop_asked_by(session: Session, endpoint: str, rollout: Rollout) -> str:
 
 
 def _stop_key(endpoint: str) -> str:
-    return f"kit/rollouts/{endpoint}.stop.json"
+    return f"{_FOLDER}{endpoint}{_STOP}.json"
 
 
 def _document(book: Book) -> Document:

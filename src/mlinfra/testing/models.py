@@ -139,6 +139,12 @@ class ModelSuite(Suite):
         delete(session, version.name)
         assert list(versions(session, "slopes")) == []
 
+    def test_a_version_in_use_is_deleted_when_one_insists(self, session: Session, tmp_path: Path) -> None:
+        version = registered(session, tmp_path)
+        alias(session, version.name, "champion")
+        delete(session, version.name, force=True)
+        assert list(versions(session, "slopes")) == []
+
     def test_everything_done_to_a_model_is_told(self, session: Session, tmp_path: Path) -> None:
         version = registered(session, tmp_path)
         alias(session, version.name, "champion")

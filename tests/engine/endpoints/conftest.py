@@ -223,6 +223,7 @@ class FakeEndpoint:
     removed_at: float | None = None
     owned_by_stack: bool = False
     guard_failed: bool = False
+    tags: dict[str, str] = field(default_factory=lambda: {"mlinfra_id": "0" * 40})
 
     @property
     def shares(self):
@@ -287,6 +288,7 @@ class Platform:
             "state": "deleting" if endpoint.removed_at is not None else self._state(endpoint),
             "expires": endpoint.expires,
             "owned_by_stack": endpoint.owned_by_stack,
+            "tags": endpoint.tags,
             "guard_failed": endpoint.guard_failed,
             "asynchronous": self.queue is not None,
             "deployments": [
@@ -632,6 +634,7 @@ class Observer:
             ),
             expires=datetime.fromisoformat(reply["expires"]) if reply["expires"] else None,
             owned_by_stack=reply["owned_by_stack"],
+            tags=reply["tags"],
             asynchronous=reply["asynchronous"],
             native={"guard_failed": reply.get("guard_failed", False)},
         )
