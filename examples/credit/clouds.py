@@ -167,10 +167,7 @@ def live(found: Story, kit: demo.Kit, emulator: manage.Running | None = None) ->
     finally:
         demo.say("Clean up")
         kit("endpoint", "delete", "credit-risk", "--yes")
-    for each in kit("job", "list")["jobs"]:
-        kit("job", "delete", each["id"], "--yes")
-    kit("model", "alias", "credit-risk", "champion", "--remove")
-    kit("model", "delete", "credit-risk", "--yes")
+    kit("env", "sweep", "--all", "--yes")
 
 
 def serve(found: Story, kit: demo.Kit, offline: dict[str, list[float]], people: Rows) -> None:
