@@ -1,8 +1,9 @@
 """`google.cloud.aiplatform`'s own objects for whoever needs more than the kit has; imported only when asked for.
 
 Their constructors take project, location and credentials, so nothing of the process is changed. Another address than
-the vendor's own is known to `aiplatform.init` alone, and another certificate authority to a variable of gRPC alone: an
-environment with addresses of its own sets both for the whole process. Making an object reads its resource once.
+the vendor's own is known to `aiplatform.init` alone, and another certificate authority to a variable alone: an
+environment with addresses of its own sets both for the whole process. With another authority they speak REST, since
+gRPC reads its variable once, before the kit's own first call. Making an object reads its resource once.
 """
 
 from __future__ import annotations
@@ -23,9 +24,7 @@ RESOURCES = {
     "model": ("models", "Model", "model_name"),
     "endpoint": ("endpoints", "Endpoint", "endpoint_name"),
 }
-
-
-_ROOTS = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
+_ROOTS = "REQUESTS_CA_BUNDLE"
 
 
 class Access(NamedTuple):
@@ -48,9 +47,9 @@ def resource(kind: str, native_id: str, environment: Environment, access: Access
     vendor = import_module("google.cloud.aiplatform")
     place = {"project": environment.account, "location": environment.region, "credentials": access.credentials}
     if access.authority:
-        os.environ.setdefault(_ROOTS, access.authority)
+        os.environ[_ROOTS] = access.authority
     if access.address:
-        vendor.init(**place, api_endpoint=access.address)
+        vendor.init(**place, api_endpoint=access.address, api_transport="rest" if access.authority else "grpc")
     make: Any = vendor
     for part in maker.split("."):
         make = getattr(make, part)

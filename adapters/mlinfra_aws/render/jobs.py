@@ -17,6 +17,7 @@ from mlinfra.catalog.aws.addresses import TRAINING_LOGS
 from mlinfra.contract.jobs import ATTEMPT_TAG, ID_TAG, Choice
 from mlinfra.contract.locations import store_base
 from mlinfra.contract.requests import Lookup, Request
+from mlinfra.contract.states import JobState
 from mlinfra.errors import CapabilityError
 from mlinfra.spec import derive_name
 from mlinfra_aws import logs as log_streams
@@ -125,13 +126,11 @@ def logs(job: JobObservation, environment: Environment, token: str | None) -> Re
 
 
 def metrics(job: JobObservation, environment: Environment) -> tuple[Request, ...]:  # noqa: ARG001  the contract's signature
-    """The runner's report, which is there at the end; the printed lines, which are there meanwhile."""
-    lines = log_streams.read(TRAINING_LOGS, f"{job.native_id}/", None, pattern=f'"{METRIC_WORD}"')
-    if job.result is None:
-        return (lines,)
-    uri = f"{job.result.uri}/metrics.json"
-    report = Request(step="report", service=STORE, operation="Get", body={"uri": uri}, effect=False)
-    return (report, lines)
+    """The runner's report, which is there once it succeeded; else the printed lines."""
+    if job.result is not None and job.state is JobState.SUCCEEDED:
+        uri = f"{job.result.uri}/metrics.json"
+        return (Request(step="report", service=STORE, operation="Get", body={"uri": uri}, effect=False),)
+    return (log_streams.read(TRAINING_LOGS, f"{job.native_id}/", None, pattern=f'"{METRIC_WORD}"'),)
 
 
 def console_url(job: JobObservation, environment: Environment) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mlinfra.catalog import gcp as catalog
 from mlinfra.contract.jobs import Choice, JobQuery
 from mlinfra.contract.requests import Follow, Lookup, Ref, Request
+from mlinfra.contract.states import JobState
 from mlinfra.errors import CapabilityError
 from mlinfra.spec import derive_name
 from mlinfra_gcp import labels
@@ -118,8 +119,8 @@ def logs(job: JobObservation, environment: Environment, token: str | None) -> Re
 
 
 def metrics(job: JobObservation, environment: Environment) -> tuple[Request, ...]:
-    """The runner's report, which is there at the end; the printed lines, which are there meanwhile."""
-    if job.result is not None and job.state.terminal:
+    """The runner's report, which is there once it succeeded; else the printed lines."""
+    if job.result is not None and job.state is JobState.SUCCEEDED:
         uri = f"{job.result.uri}/metrics.json"
         return (Request(step="report", service=STORE, operation="Get", body={"uri": uri}, effect=False),)
     chosen = log_entries.of(log_entries.JOB, job_id=job.native_id)

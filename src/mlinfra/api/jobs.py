@@ -75,7 +75,7 @@ class Job:
             JobFailed: it did not succeed, and `check` was not turned off.
         """
         (ended,), followed = Jobs(self.session).wait([self], check=False)
-        self.observed = ended.observed
+        self.observed = engine.measured(self.session, ended.observed)
         self.followed += followed
         if check:
             engine.raise_for_state(self.observed)

@@ -12,7 +12,7 @@ from mlinfra.contract.states import JobState
 from mlinfra.engine import audit, claims
 from mlinfra.engine.effects import effect, read, read_all
 from mlinfra.engine.following import follow_to_end
-from mlinfra.engine.followups import Followed, follow_up
+from mlinfra.engine.followups import Followed, follow_up, metrics_of
 from mlinfra.engine.track import find_jobs, observe_job, wait_for
 from mlinfra.engine.transfer import download_tree
 from mlinfra.errors import Conflict, IntegrityError, JobFailed, NotFound, UsageError
@@ -51,8 +51,15 @@ def resolve(session: Session, reference: str) -> JobObservation:
         if len(works) > 1:
             raise UsageError("several jobs begin with these digits", given=reference, todo="give more of them")
         if found:
-            return max(found, key=lambda job: job.attempt)
-    return _explained(session, observe_job(session, reference))
+            return measured(session, max(found, key=lambda job: job.attempt))
+    return measured(session, _explained(session, observe_job(session, reference)))
+
+
+def measured(session: Session, job: JobObservation) -> JobObservation:
+    """A job that succeeded with the last value of each metric, which not every platform tells with the job itself."""
+    if job.metrics or job.state is not JobState.SUCCEEDED:
+        return job
+    return replace(job, metrics=metrics_of(session, job))
 
 
 def handle_of(session: Session, job: JobObservation) -> Handle:

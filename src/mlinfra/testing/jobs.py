@@ -165,6 +165,8 @@ class JobSuite(Suite):
         points = jobs.metrics(session, ended)
         assert [(p.name, p.step) for p in points] == [("loss", 0), ("loss", 1), ("loss", 2), ("auc", None)]
         assert points[-1].value == pytest.approx(0.9, rel=0, abs=0)
+        told = jobs.resolve(session, ended.native_id).metrics
+        assert told == {point.name: point.value for point in points}
 
     def test_several_nodes_know_each_other(self, session: Session, project: Path) -> None:
         spec = job("nodes", "nodes.py", resources={"nodes": 2})
