@@ -69,6 +69,7 @@ docs: setup ## generate the reference pages and the adapters' schemas from the c
 	$(BIN)/python -m mlinfra.emulator.fidelity tests/emulator/evidence.json > docs/fidelity.md
 	$(BIN)/python tools/schemas/local.py
 	$(BIN)/python tools/schemas/aws.py
+	$(BIN)/python tools/schemas/azure.py
 	$(BIN)/python tools/schemas/gcp.py
 
 bench: setup ## measure what the documentation claims; each peer in an environment of its own

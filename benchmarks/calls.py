@@ -3,7 +3,8 @@
     python benchmarks/calls.py [--without-peer] [PLATFORM…]
 
 Both submit the same one-file script in the same run, to the same emulator: sagemaker's ModelTrainer on AWS,
-aiplatform's CustomJob.from_local_script on Google Cloud. Control-plane calls are counted apart from requests to the
+azure-ai-ml's MLClient.jobs.create_or_update on Azure, aiplatform's CustomJob.from_local_script on Google Cloud.
+Control-plane calls are counted apart from requests to the
 object store. Exits with 1 where a bar is not held.
 """
 
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlinfra.contract import adapter as adapters
 from mlinfra.emulator.aws import AwsEmulator
+from mlinfra.emulator.azure import AzureEmulator
 from mlinfra.emulator.gcp import GcpEmulator
 from mlinfra.emulator.isolation import scrub
 from mlinfra.emulator.settings import Settings
@@ -28,6 +30,7 @@ from mlinfra.engine.folders import Folders
 from mlinfra.engine.prepare import prepare
 from mlinfra.engine.session import open_session
 from mlinfra.engine.submit import submit
+from mlinfra.host import isolation
 from mlinfra.spec import JobSpec
 
 if TYPE_CHECKING:
@@ -53,6 +56,23 @@ ModelTrainer(
 ).train(wait=False)
 """
 
+COMMAND_JOB = """\
+import os, sys
+from azure.ai.ml import MLClient, command
+from azure.ai.ml.entities import Environment
+from azure.identity import EnvironmentCredential
+
+image, source = sys.argv[1:]
+credential = EnvironmentCredential(disable_instance_discovery=True)
+place = [os.environ[f"AZUREML_ARM_{name}"] for name in ("SUBSCRIPTION", "RESOURCEGROUP", "WORKSPACE_NAME")]
+MLClient(credential, *place, enable_telemetry=False).jobs.create_or_update(
+    command(
+        code=source, command="python hello.py", environment=Environment(name="hello", version="1", image=image),
+        instance_type="Standard_DS3_v2",
+    )
+)
+"""
+
 SCRIPT_JOB = """\
 import sys
 from google.cloud import aiplatform
@@ -75,11 +95,17 @@ class Platform:
     peer: str
     script: str
     arguments: Callable[[Any, Environment, Path], list[str]]
+    known: int | None = None  # of other work whose code and image are there; None where that is as a fresh one
+    enter: Callable[[Any, list[str], Path], list[str]] = lambda _emulator, command, _folder: command
 
 
 def _for_trainer(_: Any, environment: Environment, source: Path) -> list[str]:
     bucket = environment.stores["artefacts"].uri.removeprefix("s3://").partition("/")[0]
     return [environment.identities["trainer"], environment.images["base"].uri, bucket, str(source)]
+
+
+def _for_command_job(_: Any, environment: Environment, source: Path) -> list[str]:
+    return [environment.images["base"].uri, str(source)]
 
 
 def _for_script_job(emulator: Any, environment: Environment, source: Path) -> list[str]:
@@ -88,8 +114,29 @@ def _for_script_job(emulator: Any, environment: Environment, source: Path) -> li
     return [*place, environment.stores["artefacts"].uri, image, account, str(source / "hello.py")]
 
 
+def _with_hosts(emulator: Any, command: list[str], folder: Path) -> list[str]:
+    """MLClient asks storage accounts at hosts of their own: the command as a process that can look them up."""
+    accounts = " ".join(f"{account}.blob.localhost" for account in emulator.storage.shelf.accounts())
+    hosts = folder / "hosts"
+    hosts.write_text(f"127.0.0.1 localhost {accounts}\n")
+    mounts = {"/etc/hosts": str(hosts)}
+    entered = folder / "entered"
+    entered.mkdir()
+    return isolation.enter(isolation.choose(mounts), mounts, command, entered)
+
+
 PLATFORMS = (
     Platform("aws", AwsEmulator, 3, "sagemaker ModelTrainer.train", TRAINER, _for_trainer),
+    Platform(
+        "azure",
+        AzureEmulator,
+        3,
+        "azure-ai-ml MLClient.jobs.create_or_update",
+        COMMAND_JOB,
+        _for_command_job,
+        1,
+        _with_hosts,
+    ),
     Platform("gcp", GcpEmulator, 4, "aiplatform CustomJob.from_local_script", SCRIPT_JOB, _for_script_job),
 )
 
@@ -111,18 +158,18 @@ class Count:
     def __str__(self) -> str:
         verdict = "" if self.bar is None else f"bar {self.bar}, {'held' if self.held else 'NOT HELD'}"
         names = ", ".join(f"{name} {count}" if count > 1 else name for name, count in self.control.items())
-        return f"{self.name:45} {self.control.total():4} {self.objects:9}  {verdict:14}  {names}"
+        return f"{self.name:50} {self.control.total():4} {self.objects:9}  {verdict:14}  {names}"
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--without-peer", action="store_true", help="leave the vendors' SDKs out")
-    parser.add_argument("platforms", nargs="*", help="aws, gcp; all without")
+    parser.add_argument("platforms", nargs="*", help="aws, azure, gcp; all without")
     asked = parser.parse_args()
     chosen = [each for each in PLATFORMS if not asked.platforms or each.name in asked.platforms]
     counts = [count for platform in chosen for count in counted_on(platform, with_peer=not asked.without_peer)]
-    print(f"{'submission':45} {'calls':>4} {'objects':>8}  calls of the control plane, requests to the object store")
+    print(f"{'submission':50} {'calls':>4} {'objects':>8}  calls of the control plane, requests to the object store")
     print("\n".join(map(str, counts)))
     sys.exit(0 if all(count.held for count in counts) else 1)
 
@@ -139,13 +186,18 @@ def counted_on(platform: Platform, *, with_peer: bool) -> list[Count]:
 
 
 def kit(platform: Platform, emulator: Any, environment: Environment, folder: Path) -> list[Count]:
-    """A fresh submission and a repeated one, each in a session of its own, as commands have them."""
+    """A fresh submission, a repeated one, and one of other work with the same code; each in a session of its own."""
     folders = Folders(project=folder / "project" / ".mlinfra", state=folder / "state").ensure()
     project = script(folders.root)
-    spec = JobSpec(name="hello", command=["python", "hello.py"])
-    prepared = prepare(spec, project, environment, adapters.load(platform.name), folders)
     counts = []
-    for words, bar in (("", platform.fresh), (", repeated", REPEATED)):
+    known = platform.fresh if platform.known is None else platform.known
+    for words, name, bar in (
+        ("", "hello", platform.fresh),
+        (", repeated", "hello", REPEATED),
+        (", code and image known", "hello-again", known),
+    ):
+        spec = JobSpec(name=name, command=["python", "hello.py"])
+        prepared = prepare(spec, project, environment, adapters.load(platform.name), folders)
         emulator.ledger.clear()
         with open_session(environment, folders=folders, say=lambda _: None) as session:
             submit(session, prepared)
@@ -159,7 +211,7 @@ def peer(platform: Platform, emulator: Any, environment: Environment, folder: Pa
     given = platform.arguments(emulator, environment, script(folder / "source"))
     emulator.ledger.clear()
     subprocess.run(
-        [sys.executable, "-c", platform.script, *given],
+        platform.enter(emulator, [sys.executable, "-W", "ignore", "-c", platform.script, *given], folder),
         env={**scrub(os.environ), **variables},
         capture_output=True,
         check=True,

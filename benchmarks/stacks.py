@@ -2,13 +2,16 @@
 
     python benchmarks/stacks.py
 
-Run in a fresh clone of the working tree in a temporary folder, with a state and a home of its own. Wall seconds of
-whole processes, the median of several runs; CPU seconds of everything that a run started beside them.
+Run in a fresh clone of the working tree in a temporary folder, with a state and a home of its own; stacks of clouds are
+attached to stand-in providers in this process. Wall seconds of whole processes, the median of several runs; CPU seconds
+of everything that a run started beside them.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import resource
 import shutil
 import statistics
@@ -19,13 +22,22 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from mlinfra.emulator.providers import Providers
 from mlinfra.engine import sync
 
 ROOT = Path(__file__).parents[1]
 RUNS = 3
 STACK = "local-dev"
 EMPTY = "import pulumi\n"
-LOADING = "import pulumi\nfrom mlinfra.infra.local.stack import LocalStack\n"  # the program's packages, nothing made
+CLOUDS = {
+    "aws": {"region": "eu-west-1", "account": "111122223333"},
+    "azure": {
+        "region": "westeurope",
+        "account": "00000000-0000-4000-8000-000000000001",
+        "tenant": "00000000-0000-4000-8000-000000000002",
+    },
+    "gcp": {"region": "europe-west4", "account": "mlinfra-emulated"},
+}
 
 
 class Cost(NamedTuple):
@@ -47,11 +59,43 @@ def main() -> None:
         show("mlinfra env up local-dev, the first", first_ups(clone, variables))
         show("mlinfra env up local-dev, unchanged", repeated(clone, variables, mlinfra("env", "up", STACK)))
         show("mlinfra env preview local-dev", repeated(clone, variables, mlinfra("env", "preview", STACK)))
-        for name, text in {"empty program": EMPTY, "packages loaded": LOADING}.items():
-            (clone / "stacks" / "local.py").write_text(text)
-            show(f"pulumi preview, {name}", repeated(clone, variables, preview(program)))
-        shutil.copy(ROOT / "stacks" / "local.py", clone / "stacks")
-        show("pulumi preview, the program", repeated(clone, variables, preview(program)))
+        programs(clone, variables, program, "local")
+        with Providers(Path(folder) / "providers") as providers:
+            for platform, own in CLOUDS.items():
+                config = {"platform": platform, "stage": "dev", "emulated": True, **own}
+                written = json.dumps({"config": {f"mlinfra:{key}": value for key, value in config.items()}})
+                (clone / "stacks" / "config" / f"Pulumi.{platform}-dev.yaml").write_text(written)
+                programs(clone, {**variables, **providers.variables()}, program, platform)
+
+
+def programs(clone: Path, variables: dict[str, str], program: Path, platform: str) -> None:
+    """The platform's program beside an empty one, and one that loads the same packages and makes nothing."""
+    stack, file = f"{platform}-dev", clone / "stacks" / f"{platform}.py"
+    measured(clone, variables, [str(program), "--non-interactive", "stack", "select", "--create", stack])
+    for name, text in {"empty program": EMPTY, "packages loaded": loading(platform), "the program": ""}.items():
+        file.write_text(text or (ROOT / "stacks" / file.name).read_text())
+        show(f"pulumi preview {stack}, {name}", repeated(clone, variables, preview(program, stack)))
+
+
+def loading(platform: str) -> str:
+    """A program that loads what the platform's loads. The vendors' classes load when they are first used."""
+    sources = [path.read_text() for path in (ROOT / "src" / "mlinfra" / "infra" / platform).glob("*.py")]
+    imported = {
+        (package, module.strip())
+        for source in sources
+        for package, modules in re.findall(r"^from (pulumi_\w+) import (.+)$", source, re.MULTILINE)
+        for module in modules.split(",")
+    }
+    used = {
+        f"{package}.{module}.{name}"
+        for package, module in imported
+        for source in sources
+        if f"from {package} import" in source
+        for name in re.findall(rf"\b{module}\.([A-Z]\w+)", source)
+    }
+    packages = sorted({package for package, _ in imported})
+    imports = [f"import {name}" for name in ("pulumi", f"mlinfra.infra.{platform}.stack", *packages)]
+    return "\n".join([*imports, *sorted(used)]) + "\n"
 
 
 def fresh(folder: Path, program: Path) -> tuple[Path, dict[str, str]]:
@@ -110,9 +154,9 @@ def mlinfra(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "mlinfra.cli.main", *arguments]
 
 
-def preview(program: Path) -> list[str]:
+def preview(program: Path, stack: str) -> list[str]:
     """The plain engine."""
-    return [str(program), "--non-interactive", "preview", "--stack", STACK]
+    return [str(program), "--non-interactive", "preview", "--stack", stack]
 
 
 def show(what: str, costs: list[Cost]) -> None:

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 from mlinfra.catalog.aws.permissions import permissions, policy
 from mlinfra.contract.adapter import Rate
 from mlinfra.contract.manifest import PREFIX
-from mlinfra.contract.schema import problems, unknown
-from mlinfra.errors import KitFault, Problem, SpecError
+from mlinfra.contract.overriding import Rules
+from mlinfra.contract.schema import problems
+from mlinfra.errors import KitFault, SpecError
 from mlinfra.spec.limits import MANIFEST_VARIABLES
-from mlinfra.spec.overrides import override
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mlinfra.contract.requests import Document, Request
     from mlinfra.environment import Environment
+    from mlinfra.errors import Problem
     from mlinfra.spec import Spec
 
 __all__ = [
@@ -104,9 +105,7 @@ def check_overrides(overrides: Mapping[str, Any], environment: Environment | Non
     Raises:
         SpecError: holds every problem, each with the nearest valid name.
     """
-    wrong = [problem for name, patch in overrides.items() for problem in _wrong(name, patch, environment)]
-    if wrong:
-        raise SpecError("the overrides for platform aws are not valid", problems=wrong)
+    _RULES.check(overrides, environment)
 
 
 def overridden(operation: str, body: Document, spec: Spec, environment: Environment) -> Document:
@@ -115,18 +114,7 @@ def overridden(operation: str, body: Document, spec: Spec, environment: Environm
     Raises:
         SpecError: holds every member that is wrong, that the kit sets itself, or that weakens a production stage.
     """
-    patch = spec.overrides.get("aws", {}).get(operation, {})
-    weakened = list(_weakened(operation, patch, environment))
-    if weakened:
-        raise SpecError(f"the overrides of {operation}", problems=weakened)
-    service = _SERVICES.get(operation, SAGEMAKER)
-    return override(
-        body,
-        patch,
-        operation=operation,
-        owned=OWNED.get(operation, ()),
-        validate=lambda merged: _problems(service, operation, merged),
-    )
+    return _RULES.overridden(operation, body, spec.overrides.get("aws", {}).get(operation, {}), environment)
 
 
 def check_request(request: Request) -> None:
@@ -153,76 +141,9 @@ def tag_map(tags: list[Document] | None) -> dict[str, str]:
     return {tag["Key"]: tag.get("Value", "") for tag in tags or ()}
 
 
-def _wrong(operation: str, patch: Any, environment: Environment | None) -> Iterator[Problem]:
-    where = f"overrides.aws.{operation}"
-    if operation not in OWNED:
-        yield unknown("operation", operation, OWNED, where)
-        return
+def _body(operation: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     known = _schema(_SERVICES.get(operation, SAGEMAKER))
-    yield from _unknown_members(known["operations"][operation], patch, where, known)
-    yield from _reserved(patch, where)
-    if environment is not None:
-        yield from _weakened(operation, patch, environment)
-    owned = [tuple(path.split(".")) for path in OWNED[operation]]
-    for path, _ in _leaves(patch):
-        if any(_overlap(path, own) for own in owned):
-            yield Problem("set by the kit", path=f"{where}.{'.'.join(path)}", todo="remove it from the overrides")
-
-
-def _unknown_members(schema: Mapping[str, Any], patch: Any, where: str, whole: Mapping[str, Any]) -> Iterator[Problem]:
-    """The names in a patch that the vendor's schema does not have; what a null removes need only be a name."""
-    if "$ref" in schema:
-        schema = whole["$defs"][schema["$ref"].rpartition("/")[2]]
-    if isinstance(patch, list):
-        for index, item in enumerate(patch):
-            yield from _unknown_members(schema.get("items", {}), item, f"{where}.{index}", whole)
-    if not isinstance(patch, dict):
-        return
-    for name, value in patch.items():
-        if "properties" in schema and name not in schema["properties"]:
-            yield unknown("member", str(name), schema["properties"], f"{where}.{name}")
-        else:
-            inner = schema.get("properties", {}).get(name, schema.get("items", schema.get("additionalProperties", {})))
-            yield from _unknown_members(inner, value, f"{where}.{name}", whole)
-
-
-def _reserved(patch: Any, where: str) -> Iterator[Problem]:
-    """Variables whose names are the kit's."""
-    for path, _ in _leaves(patch):
-        if "Environment" in path and path[-1].startswith("MLINFRA_"):
-            yield Problem(
-                "the name of a variable of the kit",
-                path=f"{where}.{'.'.join(path)}",
-                allowed="names that do not begin with MLINFRA_",
-                todo="rename it",
-            )
-
-
-def _weakened(operation: str, patch: Any, environment: Environment) -> Iterator[Problem]:
-    if environment.stage != "prod":
-        return
-    guarded = [tuple(path.split(".")) for path in _PROTECTIONS.get(operation, ())]
-    for path, value in _leaves(patch):
-        if value is not True and any(_overlap(path, guard) for guard in guarded):
-            yield Problem(
-                "weakens what protects stage prod",
-                path=f"overrides.aws.{operation}.{'.'.join(path)}",
-                given=repr(value),
-                allowed="what the environment says of identity, network and encryption",
-                todo="change the environment, or leave it out with an overlay",
-            )
-
-
-def _leaves(patch: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if isinstance(patch, dict) and patch:
-        for key, value in patch.items():
-            yield from _leaves(value, (*prefix, str(key)))
-    elif prefix:
-        yield prefix, patch
-
-
-def _overlap(path: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    return all(part in {key, "*"} for key, part in zip(path, other, strict=False))
+    return known["operations"][operation], known
 
 
 def _problems(service: str, operation: str, body: Mapping[str, Any]) -> Iterator[Problem]:
@@ -245,3 +166,13 @@ def _services() -> dict[str, Any]:
     text = resources.files(__package__).joinpath("schema.json").read_text()
     services: dict[str, Any] = json.loads(text)["services"]
     return services
+
+
+_RULES = Rules(
+    platform="aws",
+    owned=OWNED,
+    body=_body,
+    problems=lambda operation, body: _problems(_SERVICES.get(operation, SAGEMAKER), operation, body),
+    protections=_PROTECTIONS,
+    variables=frozenset({"Environment"}),
+)

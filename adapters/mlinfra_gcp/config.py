@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from mlinfra.catalog.gcp.permissions import permissions, policy
 from mlinfra.contract.adapter import Rate
-from mlinfra.contract.schema import problems, unknown
+from mlinfra.contract.overriding import OWN_VARIABLES, Rules
+from mlinfra.contract.schema import problems
 from mlinfra.errors import KitFault, Problem, SpecError
-from mlinfra.spec.overrides import override
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -114,7 +114,6 @@ _OPENINGS: Mapping[str, tuple[str, ...]] = {
     "CreateCustomJob": ("customJob.jobSpec.enableWebAccess", "customJob.jobSpec.enableDashboardAccess"),
     "DeployModel": ("deployedModel.disableContainerLogging",),
 }
-_OWN_VARIABLES = "MLINFRA_"
 
 
 def check_overrides(overrides: Mapping[str, Any], environment: Environment | None) -> None:
@@ -123,9 +122,7 @@ def check_overrides(overrides: Mapping[str, Any], environment: Environment | Non
     Raises:
         SpecError: holds every problem, each with the nearest valid name.
     """
-    wrong = [problem for name, patch in overrides.items() for problem in _wrong(name, patch, environment)]
-    if wrong:
-        raise SpecError("the overrides for platform gcp are not valid", problems=wrong)
+    _RULES.check(overrides, environment)
 
 
 def overridden(operation: str, body: Document, spec: Spec, environment: Environment) -> Document:
@@ -134,17 +131,7 @@ def overridden(operation: str, body: Document, spec: Spec, environment: Environm
     Raises:
         SpecError: holds every member that is wrong, that the kit sets itself, or that weakens a production stage.
     """
-    patch = spec.overrides.get("gcp", {}).get(operation, {})
-    weakened = list(_weakened(operation, patch, environment))
-    if weakened:
-        raise SpecError(f"the overrides of {operation}", problems=weakened)
-    merged = override(
-        body,
-        patch,
-        operation=operation,
-        owned=OWNED.get(operation, ()),
-        validate=lambda merged: _problems(_SERVICES[operation], operation, merged),
-    )
+    merged = _RULES.overridden(operation, body, spec.overrides.get("gcp", {}).get(operation, {}), environment)
     lost = list(_lost_variables(body, merged, f"overrides.gcp.{operation}"))
     if lost:
         raise SpecError(f"the overrides of {operation}", problems=lost)
@@ -166,49 +153,8 @@ def check_request(request: Request) -> None:
         raise SpecError(f"{request.operation} does not take this body", problems=wrong)
 
 
-def _wrong(operation: str, patch: Any, environment: Environment | None) -> Iterator[Problem]:
-    where = f"overrides.gcp.{operation}"
-    if operation not in OWNED:
-        yield unknown("operation", operation, OWNED, where)
-        return
-    yield from _unknown_members(_operation(_SERVICES[operation], operation), patch, where)
-    yield from _reserved(patch, where)
-    if environment is not None:
-        yield from _weakened(operation, patch, environment)
-    owned = [tuple(path.split(".")) for path in OWNED[operation]]
-    for path, _ in _leaves(patch):
-        if any(_overlap(path, own) for own in owned):
-            yield Problem("set by the kit", path=f"{where}.{'.'.join(path)}", todo="remove it from the overrides")
-
-
-def _unknown_members(schema: Mapping[str, Any], patch: Any, where: str) -> Iterator[Problem]:
-    """The names in a patch that the vendor's schema does not have; what a null removes need only be a name."""
-    if "$ref" in schema:
-        schema = _schema()["$defs"][schema["$ref"].rpartition("/")[2]]
-    if isinstance(patch, list):
-        for index, item in enumerate(patch):
-            yield from _unknown_members(schema.get("items", {}), item, f"{where}.{index}")
-    if not isinstance(patch, dict):
-        return
-    for name, value in patch.items():
-        if "properties" in schema and name not in schema["properties"]:
-            yield unknown("member", str(name), schema["properties"], f"{where}.{name}")
-        else:
-            inner = schema.get("properties", {}).get(name, schema.get("items", schema.get("additionalProperties", {})))
-            yield from _unknown_members(inner, value, f"{where}.{name}")
-
-
-def _reserved(patch: Any, where: str) -> Iterator[Problem]:
-    """Variables whose names are the kit's."""
-    for path, value in _leaves(patch):
-        names = [each.get("name", "") for each in value if isinstance(each, dict)] if isinstance(value, list) else []
-        if "env" in path and any(str(name).startswith(_OWN_VARIABLES) for name in (*names, value)):
-            yield Problem(
-                "the name of a variable of the kit",
-                path=f"{where}.{'.'.join(path)}",
-                allowed=f"names that do not begin with {_OWN_VARIABLES}",
-                todo="rename it",
-            )
+def _body(operation: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    return _operation(_SERVICES[operation], operation), _schema()
 
 
 def _lost_variables(body: Any, merged: Any, where: str) -> Iterator[Problem]:
@@ -217,7 +163,7 @@ def _lost_variables(body: Any, merged: Any, where: str) -> Iterator[Problem]:
         for name, value in body.items():
             other = merged.get(name) if isinstance(merged, dict) else None
             if name == "env" and isinstance(value, list):
-                kept = [each for each in value if each["name"].startswith(_OWN_VARIABLES)]
+                kept = [each for each in value if each["name"].startswith(OWN_VARIABLES)]
                 if not all(each in (other or []) for each in kept):
                     todo = "append by the index after the last one, or write it under `env` of the spec"
                     yield Problem("takes the kit's own variables away", path=f"{where}.{name}", todo=todo)
@@ -227,35 +173,6 @@ def _lost_variables(body: Any, merged: Any, where: str) -> Iterator[Problem]:
         for index, item in enumerate(body):
             other = merged[index] if isinstance(merged, list) and index < len(merged) else None
             yield from _lost_variables(item, other, f"{where}.{index}")
-
-
-def _weakened(operation: str, patch: Any, environment: Environment) -> Iterator[Problem]:
-    if environment.stage != "prod":
-        return
-    guarded = [tuple(path.split(".")) for path in _PROTECTIONS.get(operation, ())]
-    opening = [tuple(path.split(".")) for path in _OPENINGS.get(operation, ())]
-    for path, value in _leaves(patch):
-        weakens = value is not True and any(_overlap(path, guard) for guard in guarded)
-        if weakens or (value not in {False, None} and any(_overlap(path, each) for each in opening)):
-            yield Problem(
-                "weakens what protects stage prod",
-                path=f"overrides.gcp.{operation}.{'.'.join(path)}",
-                given=repr(value),
-                allowed="what the environment says of identity, network and encryption",
-                todo="change the environment, or leave it out with an overlay",
-            )
-
-
-def _leaves(patch: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if isinstance(patch, dict) and patch:
-        for key, value in patch.items():
-            yield from _leaves(value, (*prefix, str(key)))
-    elif prefix:
-        yield prefix, patch
-
-
-def _overlap(path: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    return all(part in {key, "*"} for key, part in zip(path, other, strict=False))
 
 
 def _problems(service: str, operation: str, body: Mapping[str, Any]) -> Iterator[Problem]:
@@ -273,3 +190,14 @@ def _operation(service: str, operation: str) -> Mapping[str, Any]:
 def _schema() -> dict[str, Any]:
     document: dict[str, Any] = json.loads(resources.files(__package__).joinpath("schema.json").read_text())
     return document
+
+
+_RULES = Rules(
+    platform="gcp",
+    owned=OWNED,
+    body=_body,
+    problems=lambda operation, body: _problems(_SERVICES[operation], operation, body),
+    protections=_PROTECTIONS,
+    openings=_OPENINGS,
+    variables=frozenset({"env"}),
+)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import urllib3
 
+from mlinfra.cli.emulator import marked as marked_document
 from mlinfra.cli.output import Table, facts, marked
 from mlinfra.emulator import manage
 from mlinfra.engine import environments
@@ -47,7 +48,7 @@ def started(mlinfra, folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["start", "azure"], 2, "allowed: aws"),
+        (["start", "oracle"], 2, "allowed: aws"),
         (["start", "AWS"], 2, "allowed: aws"),
         (["start", "local"], 2, "this machine itself"),
         (["start", "aws", "--faults", "none.yaml"], 4, "cannot be read"),
@@ -57,7 +58,7 @@ def started(mlinfra, folder: Path) -> dict[str, Any]:
         (["start"], 2, "PLATFORM"),
         (["stop"], 4, "mlinfra emulator start aws"),
         (["env", "aws"], 4, "mlinfra emulator start aws"),
-        (["stop", "azure"], 2, "allowed: aws, gcp"),
+        (["stop", "oracle"], 2, "allowed: aws, gcp"),
     ],
 )
 def test_what_cannot_be_is_told_before_anything_is_done(mlinfra, project: Path, arguments, code: int, told: str):
@@ -241,3 +242,11 @@ def test_seeding_hides_no_real_environment(mlinfra, started: dict[str, Any], pro
     assert mlinfra("env", "add", "dev.json").code == 0
     assert mlinfra("emulator", "seed", "dev.json").code == 5
     assert mlinfra("env", "show", "aws-dev", "-o", "json").document["emulated"] is False
+
+
+def test_what_an_emulator_tells_of_itself_stays_with_its_environment():
+    running = manage.Running("gcp", Path("/e"), "http://127.0.0.1:1", 1, "mark", "token")
+    told = {"native": {"emulator": {"ca_file": "/e/ca.pem", "url": "http://127.0.0.1:9"}, "project_number": "1"}}
+    native = marked_document(running, told)["native"]
+    assert native["emulator"] == {"ca_file": "/e/ca.pem", "folder": "/e", "url": "http://127.0.0.1:1"}
+    assert native["project_number"] == "1"

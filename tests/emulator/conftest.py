@@ -33,6 +33,9 @@ CLIENTS = {
     "google-cloud-storage": "gccl/",
     "google-cloud-aiplatform": "model-builder/",
     "aiplatform_v1": "gapic/",
+    "azure-ai-ml": "azure-ai-ml/",
+    "azure-storage-blob": "azsdk-python-storage-blob/",
+    "azure-identity": "azsdk-python-identity/",
 }
 _GRPC = "mlinfra.emulator.gcp.wire.grpcport"
 

@@ -22,8 +22,10 @@ ALL = ["local-dev", "local-dev-artefacts", "local-dev-data", "local-dev-folder"]
 
 @pytest.mark.slow
 def test_a_newcomer_stands_the_environment_up_uses_it_and_takes_it_away(clone: Clone):
+    tracked = clone.settings.read_text()
     first = clone.mlinfra("env", "up", STACK, "-o", "json")
     assert first.code == 0, first.err
+    assert clone.settings.read_text() == tracked
     assert first.document["changes"] == {"create": 4}
     assert first.document["synced"] == STACK
     assert "created: local-dev-folder" in first.err

@@ -70,9 +70,15 @@ RULES = {
         frozenset({"cheroot", "cryptography", "grpc", "pydantic", "ruamel", "werkzeug"}),
     ),
     "emulator.hosting": Room({"contract", "emulator", "environment", "errors", "host", "spec"}),
+    "emulator.jobs": Room({"emulator", "errors", "host"}),
+    "emulator.objects": Room({"emulator"}),
     "emulator.aws": Room(
         {"catalog", "contract", "emulator", "environment", "errors", "host", "spec"},
         frozenset({"botocore", "moto", "pydantic", "werkzeug"}),
+    ),
+    "emulator.azure": Room(
+        {"catalog", "contract", "emulator", "environment", "errors", "host", "spec"},
+        frozenset({"cryptography", "pydantic", "werkzeug"}),
     ),
     "emulator.gcp": Room(
         {"catalog", "contract", "emulator", "environment", "errors", "host", "spec"},
@@ -106,6 +112,7 @@ RULES = {
         frozenset({"boto3", "botocore"}),
         frozenset({"sagemaker"}),
     ),
+    "mlinfra_azure client": Room({"catalog", "contract", "environment", "errors", "objectstore"}, frozenset({"azure"})),
     "mlinfra_gcp client": Room(
         {"catalog", "contract", "environment", "errors", "objectstore"}, frozenset({"google", "grpc"})
     ),
@@ -120,7 +127,14 @@ PULUMI_DOORS = {
     "infra.gcp",
     "infra.local",
 }
-DOORS = {"emulator.aws", "emulator.gcp", "objectstore", "mlinfra_aws client", "mlinfra_gcp client"}
+DOORS = {
+    "emulator.aws",
+    "emulator.gcp",
+    "objectstore",
+    "mlinfra_aws client",
+    "mlinfra_azure client",
+    "mlinfra_gcp client",
+}
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def run(script: str, *sites: Path) -> str:
 
 def test_it_is_found_through_its_entry_point(installed: Path):
     told = run("from mlinfra.contract.adapter import platforms; print(platforms())", installed)
-    assert told == "['aws', 'gcp', 'local', 'outside']"
+    assert told == "['aws', 'azure', 'gcp', 'local', 'outside']"
 
 
 def test_it_is_not_there_where_it_is_not_installed():

@@ -8,6 +8,7 @@ import pytest
 
 from mlinfra.errors import Conflict
 from mlinfra.infra.automation import pending
+from mlinfra.infra.automation.identities import identity
 
 URN = "urn:pulumi:s::p::{type}::{name}"
 
@@ -87,3 +88,63 @@ def test_the_local_stacks_own_creates_find_what_is_there_by_themselves():
     operations = pending.read(before, {})
     pending.check(operations, {})
     assert pending.settle(before, operations)["resources"] == []
+
+
+GROUP = {"resourceGroupName": "mlinfra-risk"}
+MEMBER = {"bucket": "acme", "role": "roles/storage.objectUser", "member": "serviceAccount:a@b"}
+ACCOUNT = "/subscriptions/0-1/resourceGroups/mlinfra-risk/providers/Microsoft.Storage/storageAccounts/kept"
+IN_PROJECT = {"project": "acme-risk", "region": "europe-west4"}
+IN_ACCOUNT = {"allowedAccountIds": '["111122223333"]', "region": "eu-west-1"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "provider", "expected"),
+    [
+        (
+            "gcp:artifactregistry/repository:Repository",
+            {"location": "europe-west4", "repositoryId": "own"},
+            IN_PROJECT,
+            "projects/acme-risk/locations/europe-west4/repositories/own",
+        ),
+        ("gcp:projects/service:Service", {"project": "other", "service": "s"}, IN_PROJECT, "other/s"),
+        (
+            "gcp:storage/bucketIAMMember:BucketIAMMember",
+            MEMBER,
+            IN_PROJECT,
+            "b/acme/roles/storage.objectUser/serviceAccount:a@b",
+        ),
+        (
+            "gcp:storage/bucketIAMMember:BucketIAMMember",
+            {**MEMBER, "condition": {"title": "own", "expression": "…"}},
+            IN_PROJECT,
+            "b/acme/roles/storage.objectUser/serviceAccount:a@b/own",
+        ),
+        ("aws:sns/topic:Topic", {"name": "alarms"}, IN_ACCOUNT, "arn:aws:sns:eu-west-1:111122223333:alarms"),
+        ("aws:sns/topic:Topic", {"name": "alarms"}, {}, ""),
+        (
+            "aws:iam/openIdConnectProvider:OpenIdConnectProvider",
+            {"url": "https://gitlab.com/"},
+            {**IN_ACCOUNT, "region": "us-gov-west-1"},
+            "arn:aws-us-gov:iam::111122223333:oidc-provider/gitlab.com",
+        ),
+        (
+            "azure-native:storage:BlobContainer",
+            {**GROUP, "accountName": "kept", "containerName": "data"},
+            {"subscriptionId": "0-1"},
+            f"{ACCOUNT}/blobServices/default/containers/data",
+        ),
+        ("gcp:vertex/aiTensorboard:AiTensorboard", {"displayName": "t"}, IN_PROJECT, ""),
+    ],
+)
+def test_an_id_follows_from_the_inputs_and_the_providers(
+    kind: str, inputs: dict[str, Any], provider: dict[str, Any], expected: str
+):
+    assert identity(kind, inputs, provider) == expected
+
+
+def test_the_provider_of_an_open_create_is_found_in_the_state():
+    provider = resource("pulumi:providers:gcp", "gcp", id="77", inputs=IN_PROJECT)
+    account = resource("gcp:serviceaccount/account:Account", "trainer", inputs={"accountId": "trainer"})
+    asked = {**account, "provider": f"{provider['urn']}::77"}
+    (operation,) = pending.read(state(("creating", asked), resources=(provider,)), {})
+    assert operation.id == "projects/acme-risk/serviceAccounts/trainer@acme-risk.iam.gserviceaccount.com"

@@ -124,3 +124,38 @@ def test_a_word_of_the_project_that_is_no_backend_is_refused(write, project: Pat
     (project / "mlinfra.toml").write_text(text)
     with pytest.raises(SpecError, match=r"mlinfra\.toml"):
         states.choose(place, Folders.find())
+
+
+@pytest.mark.parametrize(
+    ("variables", "written", "kept"),
+    [
+        ({states.PASSPHRASE: ""}, "encryptionsalt: v1:a=:b\n", ""),
+        ({}, "encryptionsalt: v1:a=:b\n", "encryptionsalt: v1:a=:b\n"),
+        ({states.PASSPHRASE: ""}, "encryptionsalt: v1:a=:b\n  p:key: 1\n", "encryptionsalt: v1:a=:b\n  p:key: 1\n"),
+    ],
+    ids=["nothing is kept behind it", "a passphrase of its user's", "more was written"],
+)
+def test_a_salt_is_written_only_where_something_is_kept_behind_it(write, variables, written: str, kept: str):
+    place = write("platform: local")
+    before = place.file.read_text()
+    with states.unsalted(place, states.State("file:///s", "a test", variables=variables)):
+        place.file.write_text(before + written)
+    assert place.file.read_text() == before + kept
+
+
+def test_a_salt_that_was_there_stays(write):
+    place = write("platform: local", more="encryptionsalt: v1:a=:b\n")
+    before = place.file.read_text()
+    with states.unsalted(place, states.State("file:///s", "a test", variables={states.PASSPHRASE: ""})):
+        pass
+    assert place.file.read_text() == before
+
+
+def test_what_a_killed_engine_left_empty_beside_a_state_is_taken_away(tmp_path: Path):
+    stacks = tmp_path / "state" / ".pulumi" / "stacks" / "p"
+    stacks.mkdir(parents=True)
+    for name, text in {"a.json": "{}", "a.json.attrs": "", "b.json": "", "b.json.attrs": "{}"}.items():
+        (stacks / name).write_text(text)
+    for backend in (f"file://{tmp_path}/state?no_tmp_dir=true", "s3://bucket"):
+        states.mend(states.State(backend, "a test"))
+    assert sorted(path.name for path in stacks.iterdir()) == ["a.json", "b.json", "b.json.attrs"]

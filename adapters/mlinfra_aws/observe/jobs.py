@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.contract.jobs import ATTEMPT_TAG, ID_TAG, Artefact, JobObservation, JobPage
-from mlinfra.contract.manifest import PREFIX
-from mlinfra.contract.runs import MetricPoint
+from mlinfra.contract.manifest import read_manifest
+from mlinfra.contract.runs import printed, reported
 from mlinfra.contract.states import JobState
 from mlinfra_aws import logs as log_streams
 from mlinfra_aws.config import tag_map
@@ -19,9 +17,11 @@ from mlinfra_aws.render.jobs import ENVIRONMENT_TAG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from mlinfra.contract.jobs import LogPage
     from mlinfra.contract.requests import Document
+    from mlinfra.contract.runs import MetricPoint
     from mlinfra.environment import Environment
 
 # TrainingJobStatus; where it says no more than that the job is under way, SecondaryStatus.
@@ -56,7 +56,6 @@ TIME_OUTS = {"MaxRuntimeExceeded", "MaxWaitTimeExceeded"}
 _UNDER_WAY = "InProgress"
 _INTERRUPTIONS = ("CapacityError", "InternalServerError")  # how FailureReason begins when the platform is at fault
 _EXIT_CODE = re.compile(r"exit code: (\d+)", re.IGNORECASE)
-_METRIC = re.compile(r"mlinfra-metric name=(?P<name>\S+) value=(?P<value>\S+)(?: step=(?P<step>-?\d+))?")
 _RESULT = f"{DATA}/.mlinfra"  # where the runner leaves its report
 
 
@@ -110,11 +109,9 @@ def metrics(replies: Mapping[str, Document | None], environment: Environment) ->
     """The runner's report where it is there, else what was printed so far."""
     report = replies.get("report")
     if report is not None:
-        return tuple(_reported(point) for point in json.loads(report["text"]))
+        return reported(report["text"])
     reply = replies.get("logs")
-    lines = logs(reply, environment).lines if reply else ()
-    found = ((_METRIC.match(line.text), line.time) for line in lines)
-    return tuple(_printed(match, time) for match, time in found if match)
+    return printed(logs(reply, environment).lines) if reply else ()
 
 
 def _state(reply: Mapping[str, Any]) -> JobState:
@@ -148,14 +145,7 @@ def _ended(state: JobState, reply: Mapping[str, Any]) -> datetime | None:
 def _manifest(reply: Mapping[str, Any]) -> Document:
     """What the runner was told; the service keeps it with the job. Jobs of other tools have none."""
     variables = reply.get("Environment") or {}
-    parts: list[str] = []
-    while (part := variables.get(f"{PREFIX}{len(parts)}")) is not None:
-        parts.append(part)
-    try:
-        document = json.loads("".join(parts)) if parts else {}
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
+    return read_manifest(variables)
 
 
 def _outputs(manifest: Document, state: JobState) -> list[tuple[str, Document]]:
@@ -170,17 +160,3 @@ def _artefact(reply: Mapping[str, Any], name: str, path: str) -> Artefact:
         if path == folder or path.startswith(f"{folder}/"):
             return Artefact(f"{base}/{place}{path.removeprefix(folder)}", is_folder=True)
     return Artefact(f"{base}{path}", is_folder=True)
-
-
-def _reported(point: Mapping[str, Any]) -> MetricPoint:
-    """A value of metrics.json, where null stands for what is not finite."""
-    value = float("nan") if point["value"] is None else float(point["value"])
-    return MetricPoint(point["name"], value, point.get("step"), datetime.fromtimestamp(point["time"], UTC))
-
-
-def _printed(match: re.Match[str], time: datetime) -> MetricPoint:
-    step = int(match["step"]) if match["step"] else None
-    try:
-        return MetricPoint(match["name"], float(match["value"]), step, time)
-    except ValueError:
-        return MetricPoint(match["name"], float("nan"), step, time)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.contract.jobs import Artefact, JobObservation, JobPage
-from mlinfra.contract.manifest import PREFIX
-from mlinfra.contract.runs import MetricPoint
+from mlinfra.contract.manifest import read_manifest
+from mlinfra.contract.runs import printed, reported
 from mlinfra.contract.states import JobState
 from mlinfra.errors import TemporaryError
 from mlinfra_gcp import labels
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
 
     from mlinfra.contract.jobs import LogPage
     from mlinfra.contract.requests import Document
+    from mlinfra.contract.runs import MetricPoint
     from mlinfra.environment import Environment
 
 STATES = {  # JobState
@@ -54,7 +53,6 @@ _ENDED_BY_FORCE = {JobState.FAILED, JobState.STOPPED}
 _DEADLINE = "DEADLINE_EXCEEDED"
 _TIME_OVER = re.compile(r"exceeded .{0,40}(?:time|duration|timeout)|timed out|reached .{0,20}timeout", re.IGNORECASE)
 _EXIT_CODE = re.compile(r"non-zero status of (\d+)|exit(?:ed)?(?: with)?(?: code| status)?:? (\d+)", re.IGNORECASE)
-_METRIC = re.compile(r"mlinfra-metric name=(?P<name>\S+) value=(?P<value>\S+)(?: step=(?P<step>-?\d+))?")
 
 
 def job(reply: Mapping[str, Any], environment: Environment) -> JobObservation:  # noqa: ARG001  the contract's signature
@@ -101,11 +99,9 @@ def metrics(replies: Mapping[str, Document | None], environment: Environment) ->
     """The runner's report where it is there, else what was printed so far."""
     report = replies.get("report")
     if report is not None:
-        return tuple(_reported(point) for point in json.loads(report["text"]))
+        return reported(report["text"])
     reply = replies.get("logs")
-    lines = logs(reply, environment).lines if reply else ()
-    found = ((_METRIC.match(line.text), line.time) for line in lines)
-    return tuple(_printed(match, time) for match, time in found if match)
+    return printed(logs(reply, environment).lines) if reply else ()
 
 
 def _state(reply: Mapping[str, Any], error: Mapping[str, Any]) -> JobState:
@@ -127,14 +123,7 @@ def _manifest(reply: Mapping[str, Any]) -> Document:
     pools = _pools(reply)
     container = pools[0].get("containerSpec", {}) if pools else {}
     variables = {each.get("name"): each.get("value", "") for each in container.get("env", ())}
-    parts: list[str] = []
-    while (part := variables.get(f"{PREFIX}{len(parts)}")) is not None:
-        parts.append(part)
-    try:
-        document = json.loads("".join(parts)) if parts else {}
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
+    return read_manifest(variables)
 
 
 def _pools(reply: Mapping[str, Any]) -> list[Document]:
@@ -153,17 +142,3 @@ def _artefact(about: Mapping[str, Any]) -> Artefact:
 
 def _number(text: str) -> int:
     return int(text) if text.isdigit() else 0
-
-
-def _reported(point: Mapping[str, Any]) -> MetricPoint:
-    """A value of metrics.json, where null stands for what is not finite."""
-    value = float("nan") if point["value"] is None else float(point["value"])
-    return MetricPoint(point["name"], value, point.get("step"), datetime.fromtimestamp(point["time"], UTC))
-
-
-def _printed(match: re.Match[str], time: datetime) -> MetricPoint:
-    step = int(match["step"]) if match["step"] else None
-    try:
-        return MetricPoint(match["name"], float(match["value"]), step, time)
-    except ValueError:
-        return MetricPoint(match["name"], float("nan"), step, time)

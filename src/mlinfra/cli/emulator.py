@@ -251,8 +251,9 @@ def _choose(invocation: Invocation, platform: str) -> None:
 
 def marked(running: Running, document: dict[str, Any]) -> dict[str, Any]:
     """An environment's document with the emulator that answers for it."""
-    place = {"folder": str(running.folder), "url": running.url}
-    return {**document, "emulated": True, "native": {**document.get("native", {}), EMULATOR: place}}
+    native = document.get("native", {})
+    place = {**native.get(EMULATOR, {}), "folder": str(running.folder), "url": running.url}
+    return {**document, "emulated": True, "native": {**native, EMULATOR: place}}
 
 
 def _keep(invocation: Invocation, running: Running, document: dict[str, Any]) -> Environment:

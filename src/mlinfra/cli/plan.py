@@ -35,7 +35,19 @@ _NEEDED: dict[str, dict[str, Any]] = {  # what a platform's document cannot be w
             identity: f"arn:aws:iam::000000000000:role/{PLACEHOLDER}-{identity}" for identity in ("trainer", "server")
         },
     },
-    "azure": {"region": "westeurope", "account": PLACEHOLDER, "resource_group": PLACEHOLDER, "workspace": PLACEHOLDER},
+    "azure": {
+        "region": "westeurope",
+        "account": PLACEHOLDER,
+        "resource_group": PLACEHOLDER,
+        "workspace": PLACEHOLDER,
+        "stores": {"artefacts": {"uri": f"https://{PLACEHOLDER}.blob.core.windows.net/artefacts"}},
+        "images": {kind: {"uri": f"{PLACEHOLDER}.azurecr.io/{kind}", "python": "3.11"} for kind in ("base", "serving")},
+        "identities": {
+            identity: f"/subscriptions/{PLACEHOLDER}/resourceGroups/{PLACEHOLDER}/providers/Microsoft.ManagedIdentity/"
+            f"userAssignedIdentities/{identity}"
+            for identity in ("trainer", "server")
+        },
+    },
     "gcp": {
         "region": "europe-west4",
         "account": PLACEHOLDER,

@@ -112,8 +112,7 @@ def up(
         if not opened.engine.is_new and (opened.environment.protected or not yes):
             _confirm_losses(opened, opened.engine.preview(refresh=refresh), yes=yes, confirm=confirm)
         outcome = opened.engine.up(refresh=refresh)
-    origin = sync.Kept(name, opened.place.folder, outcome.update, opened.state.variables)
-    there, _ = sync.keep(invocation.folders, _addressed(invocation, opened, outcome.environment), origin)
+    there = _kept(invocation, opened, outcome)
     invocation.say(f"{there.name} is kept with the project: add -e {there.name} to any command")
     _show(invocation, opened, outcome, synced=there.name, update=outcome.update, settled=settled)
 
@@ -171,6 +170,7 @@ def _opened(invocation: Invocation, name: str, program: Path | None, *, create: 
         invocation.say(f"stack: {name} ({place.file}); state: {state.backend} ({state.because})")
         progress = stack.enter_context(Progress(invocation.say, quiet=invocation.quiet))
         engine = Engine(place, state, found, progress.say)
+        stack.enter_context(states.unsalted(place, state))
         engine.open(create=create)
         yield Opened(place, state, engine, about)
 
@@ -225,6 +225,13 @@ def installed_engine(name: str) -> Path:
     return found
 
 
+def _kept(invocation: Invocation, opened: Opened, outcome: Outcome) -> Environment:
+    """The environment that the stack exports, kept with the project."""
+    origin = sync.Kept(opened.place.stack, opened.place.folder, outcome.update, opened.state.variables)
+    there, _ = sync.keep(invocation.folders, _addressed(invocation, opened, outcome.environment), origin)
+    return there
+
+
 def _addressed(invocation: Invocation, opened: Opened, document: dict[str, Any]) -> dict[str, Any]:
     """An emulated environment with the emulator's addresses and credentials, which no stack can know."""
     running = emulator_of(invocation, opened.place.platform) if opened.place.emulated else None
@@ -248,11 +255,10 @@ def _empty(invocation: Invocation, opened: Opened) -> dict[str, list[str]]:
     from mlinfra import api  # noqa: PLC0415  help needs none of it
     from mlinfra.cli.emptying import empty  # noqa: PLC0415  see above
 
-    try:
-        there, origin = sync.sync(invocation.folders, opened.place.stack, opened.place.folder, opened.state.variables)
-    except EnvironmentNotFound:
+    standing = opened.engine.standing()
+    if standing.environment is None:
         return {}
-    there, _ = sync.keep(invocation.folders, _addressed(invocation, opened, there.as_document()), origin)
+    there = _kept(invocation, opened, standing)
     with (
         Progress(invocation.say, quiet=invocation.quiet) as progress,
         api.connect(there, invocation.folders, progress.say) as environment,

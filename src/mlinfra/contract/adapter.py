@@ -152,7 +152,9 @@ class Adapter:
     """A platform, known to the core by its name alone. `title` is that name as people write it.
 
     `package` is the Python package that holds the modules; `sdk` a module of the vendor's SDK by which to see
-    whether `extra` is installed. `at_hand`: jobs run on the client's own machine, with its interpreters.
+    whether `extra` is installed. `at_hand`: jobs run on the client's own machine, with its interpreters. `names_jobs`:
+    a job has the name that the kit gives it, and submitting one that is there already answers with it as it stands, so
+    that nothing need be listed before.
     """
 
     platform: str
@@ -163,6 +165,7 @@ class Adapter:
     sdk: str = ""
     title: str = ""
     at_hand: bool = False
+    names_jobs: bool = False
 
     @property
     def jobs(self) -> JobRenderer:

@@ -60,7 +60,8 @@ class JobObservation:
     """A job as the platform tells it. `native_id` is what its API wants; `detail` its own word for the state.
 
     `interrupted`: the platform ended it (spot lost, node lost), not the user's code. `outputs` and `result` are
-    addresses; they hold something only when the runner got that far.
+    addresses; they hold something only when the runner got that far. `existed`: the reply to a submission tells that it
+    was there before.
     """
 
     native_id: str
@@ -80,6 +81,7 @@ class JobObservation:
     result: Artefact | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     machine: str = ""
+    existed: bool = False
     native: Document = field(default_factory=dict)
 
 

@@ -84,7 +84,8 @@ class Request:
     `quota` is the bucket of the adapter's `QUOTAS` that it draws on, empty for none. `repeatable`: its name
     or token makes a second sending harmless. A request that is not repeatable has a `lookup`; one that changes
     something that exists is repeatable and has none. Where the effect goes on after the reply, `follow` says how to
-    see its end.
+    see its end. `known` is the address of what a repeatable request makes where that is named by its content: a machine
+    that saw it there lately need not send the request, whose reply nothing may refer to.
     """
 
     step: str
@@ -97,6 +98,7 @@ class Request:
     repeatable: bool = False
     depends_on: tuple[str, ...] = ()
     follow: Follow | None = None
+    known: str = ""
 
     def __post_init__(self) -> None:
         if self.effect and not self.repeatable and self.lookup is None:
@@ -132,6 +134,8 @@ class Request:
             "repeatable": self.repeatable,
             "depends_on": list(self.depends_on),
         }
+        if self.known:
+            document["known"] = self.known
         if self.lookup:
             document["lookup"] = _inner(self.lookup)
         if self.follow:

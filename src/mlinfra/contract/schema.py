@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mlinfra.contract.requests import File, Ref
@@ -65,11 +65,33 @@ def unknown(what: str, given: str, allowed: Iterable[str], where: str) -> Proble
 
 
 def _nearest_option(
-    options: Iterable[Mapping[str, Any]], value: Any, where: str, whole: Mapping[str, Any]
+    options: Sequence[Mapping[str, Any]], value: Any, where: str, whole: Mapping[str, Any]
 ) -> Iterator[Problem]:
+    kinds = _kinds(options, whole)
+    if kinds is not None and isinstance(value, Mapping) and kinds[0] in value:
+        name, by_word = kinds
+        word = value[name]
+        if isinstance(word, Ref | File):
+            return
+        if word not in by_word:
+            yield unknown("value", str(word), by_word, f"{where}.{name}")
+            return
+        options = [by_word[word]]
     found = [list(problems(option, value, where, whole)) for option in options]
     if all(found):
         yield from min(found, key=len)
+
+
+def _kinds(
+    options: Sequence[Mapping[str, Any]], whole: Mapping[str, Any]
+) -> tuple[str, dict[str, Mapping[str, Any]]] | None:
+    """The member that tells the options apart, and each one by its word; None where nothing does."""
+    shapes = [whole["$defs"][each["$ref"].rpartition("/")[2]] if "$ref" in each else each for each in options]
+    for name in shapes[0].get("required", ()):
+        words = [shape.get("properties", {}).get(name, {}).get("enum", ()) for shape in shapes]
+        if all(len(each) == 1 for each in words):
+            return name, {each[0]: option for each, option in zip(words, options, strict=True)}
+    return None
 
 
 def _is_of(kind: str | None, value: Any) -> bool:

@@ -11,6 +11,7 @@ import os
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -20,7 +21,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 _LIFETIME = timedelta(days=30)
 _EARLIER = timedelta(hours=1)  # a client's clock may be a little behind
@@ -58,6 +58,15 @@ def certify(folder: Path, names: Sequence[str] = ()) -> Certificates:
     made.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     _write_private(made.key, key)
     return made
+
+
+def bundle(authority: Path, path: Path) -> Path:
+    """Write an authority beside those that the machine trusts, for every program of a shell that is told of it."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    known = ssl.get_default_verify_paths().cafile
+    others = Path(known).read_bytes() if known else b""
+    path.write_bytes(authority.read_bytes() + others)
+    return path
 
 
 def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:

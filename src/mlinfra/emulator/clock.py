@@ -33,6 +33,10 @@ class Clock:
         """The virtual moment, UTC."""
         return self._epoch + timedelta(seconds=self.monotonic())
 
+    def ahead(self) -> timedelta:
+        """How far it is ahead of the machine's clock, by which what runs here stamps its lines."""
+        return self.now() - datetime.now(UTC)
+
     def advance(self, seconds: float) -> None:
         """Move virtual time forward at once; who sleeps until then wakes."""
         if seconds < 0:

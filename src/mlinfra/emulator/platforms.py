@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 PLATFORMS: dict[str, str] = {
     "aws": "mlinfra.emulator.aws:AwsEmulator",
     "gcp": "mlinfra.emulator.gcp:GcpEmulator",
+    "azure": "mlinfra.emulator.azure:AzureEmulator",
 }
-PROVISIONED = frozenset({"aws"})  # those in which what stacks make comes to exist
+PROVISIONED = frozenset({"aws", "azure", "gcp"})  # those in which what stacks make comes to exist
 _COMMON = ("cryptography", "grpc")
-_PACKAGES = {"aws": (*_COMMON, "moto"), "gcp": (*_COMMON, "google.cloud.aiplatform_v1")}  # what the extras bring
-_EXTRAS = {"aws": "emulator", "gcp": "emulator,gcp"}
+_PACKAGES = {  # what the extras bring
+    "aws": (*_COMMON, "moto"),
+    "gcp": (*_COMMON, "google.cloud.aiplatform_v1"),
+    "azure": (*_COMMON, "werkzeug"),
+}
+_EXTRAS = {"aws": "emulator", "gcp": "emulator,gcp", "azure": "emulator"}
 
 
 def check(platform: str) -> None:

@@ -69,6 +69,15 @@ class Quotas:
                     bucket.tokens -= 1
             return wait
 
+    def left(self, service: str, operation: str) -> float | None:
+        """How many calls the allowance of exactly these patterns has left; None where there is no such."""
+        with self._lock:
+            bucket = self._buckets.get((service, operation))
+            if bucket is None:
+                return None
+            bucket.wait(self._clock.monotonic())
+            return bucket.tokens
+
     def ceiling(self, name: str, count: int) -> None:
         """Allow at most so many of something at once."""
         with self._lock:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from mlinfra.contract.requests import found
 from mlinfra.engine import claims
+from mlinfra.engine.known import Known
 from mlinfra.engine.pauses import TRIES, pause_before_next
-from mlinfra.errors import Conflict, MlinfraError, NotFound, TemporaryError, Throttled
+from mlinfra.errors import Conflict, MlinfraError, NotFound, SpecError, TemporaryError, Throttled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from mlinfra.contract.requests import Document, Request
     from mlinfra.engine.session import Session
@@ -83,12 +84,21 @@ def effect(session: Session, procedure: str, request: Request) -> Document:
         raise
 
 
-def send_all(session: Session, procedure: str, requests: Iterable[Request]) -> dict[str, Document]:
-    """Send several effects in order, each reply filling the references of the later ones."""
-    replies: dict[str, Document] = {}
-    for request in requests:
-        replies[request.step] = effect(session, procedure, request.resolve(replies))
-    return replies
+def send_all(session: Session, procedure: str, requests: Sequence[Request]) -> dict[str, Document]:
+    """Send several effects in order, each reply filling the references of the later ones.
+
+    What this machine lately saw to be there is not sent. Should a later request not find it after all, it is.
+    """
+    known = Known(session)
+    passed_over = [each.known for each in requests if each.known and known.size(each.known, each.known) is not None]
+    try:
+        return _send_unless(session, procedure, requests, passed_over)
+    except (NotFound, SpecError):
+        if not passed_over:
+            raise
+    for address in passed_over:
+        known.doubt(address)
+    return _send_unless(session, procedure, requests, ())
 
 
 def look_up(session: Session, request: Request) -> Document | None:
@@ -109,6 +119,19 @@ def settle(session: Session, request: Request) -> Document | None:
     while (existing := look_up(session, request)) is None and session.clock.monotonic() < ends:
         session.clock.sleep(LOOKUP_PAUSE)
     return existing
+
+
+def _send_unless(
+    session: Session, procedure: str, requests: Iterable[Request], passed_over: Collection[str]
+) -> dict[str, Document]:
+    replies: dict[str, Document] = {}
+    for request in requests:
+        if request.known in passed_over:
+            continue
+        replies[request.step] = effect(session, procedure, request.resolve(replies))
+        if request.known:
+            Known(session).add(request.known, request.known, 0)
+    return replies
 
 
 def _send_until_answered(session: Session, procedure: str, request: Request) -> Document:

@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS effects (
   settled TEXT
 );
 CREATE INDEX IF NOT EXISTS open_effects ON effects (environment, procedure) WHERE settled IS NULL;
+CREATE INDEX IF NOT EXISTS effects_by_procedure ON effects (environment, procedure);
 CREATE TABLE IF NOT EXISTS follow_ups (
   environment TEXT NOT NULL,
   job TEXT NOT NULL,
@@ -119,6 +120,12 @@ class Journal:
             OpenEffect(effect, name, Request.from_document(json.loads(request)), intended, owner)
             for effect, name, request, intended, owner in rows
         ]
+
+    def knows(self, environment: str, procedure: str) -> bool:
+        """Whether anything was ever intended here for a procedure."""
+        query = "SELECT 1 FROM effects WHERE environment = ? AND procedure = ? LIMIT 1"
+        with self._transaction() as db:
+            return db.execute(query, (environment, procedure)).fetchone() is not None
 
     def owe(self, environment: str, job: str, kinds: list[str]) -> None:
         """Note what is due when a job has ended. Safe to repeat; what was done stays done."""

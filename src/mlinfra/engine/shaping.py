@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlinfra.contract.endpoints import EndpointDesired
 from mlinfra.contract.jobs import ID_TAG
@@ -26,6 +26,7 @@ DEADLINE = 7200.0  # seconds for one shape
 LONGEST_PAUSE = TTL / 3  # so that the lease is renewed in time
 LAG = 60.0  # seconds for which a read may show an endpoint's traffic as it was before
 LOOK = 2.0  # seconds between looks at a change that was acknowledged and does not show yet
+_MARKS = frozenset({"etag", "ifMatch"})  # by which a request is refused where the state has moved on
 _SEND_AGAIN_AFTER = 15.0  # seconds; what did not show for so long may not have had its effect
 
 
@@ -116,7 +117,7 @@ class _Steps:
         now = self._session.clock.monotonic()
         step = _next_step(self._session, self._desired, observed)
         if isinstance(step, Send):
-            if self._sent is None or self._sent[0] != step or now - self._sent[1] >= _SEND_AGAIN_AFTER:
+            if self._sent is None or not _alike(self._sent[0], step) or now - self._sent[1] >= _SEND_AGAIN_AFTER:
                 self._sent = (step, now)
                 return step
             step = Wait("what was sent to show", LOOK)
@@ -125,6 +126,20 @@ class _Steps:
                 return Failed(f"gave up waiting for {step.until} after {self._limit:.0f} s")
             return replace(step, poll_after=min(step.poll_after, LONGEST_PAUSE))
         return step
+
+
+def _alike(one: Send, other: Send) -> bool:
+    """Whether two steps ask for the same, whatever the state that each of them was made for."""
+    return [_wish(each.as_document()) for each in one.requests] == [
+        _wish(each.as_document()) for each in other.requests
+    ]
+
+
+def _wish(document: Any) -> Any:
+    """A request's document without the marks of the state that was looked at."""
+    if isinstance(document, dict):
+        return {name: _wish(value) for name, value in document.items() if name not in _MARKS}
+    return [_wish(each) for each in document] if isinstance(document, list) else document
 
 
 def _next_step(session: Session, desired: EndpointDesired, observed: EndpointObservation | None) -> Step:

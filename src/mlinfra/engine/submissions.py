@@ -113,6 +113,11 @@ def output_prefix(work_id: str, attempt: int) -> str:
     return f"jobs/{work_id}/{attempt}"
 
 
+def job_procedure(work_id: str, attempt: int) -> str:
+    """What the journal calls the effects on one attempt."""
+    return f"job/{work_id}/{attempt}"
+
+
 def keep(session: Session, submitted: Submitted) -> None:
     """Write the record down, before the first attempt begins. Safe to repeat."""
     records.write(session, _key(submitted.id), submitted.as_document())
@@ -130,7 +135,7 @@ def start(session: Session, submitted: Submitted, attempt: int) -> JobObservatio
     """Begin an attempt. Safe to repeat: an attempt that is there already is returned as it stands."""
     run = submitted.run(attempt, session.store(), session.environment)
     requests = session.adapter.jobs.submit(run, session.environment)
-    replies = send_all(session, f"job/{run.id}/{run.attempt}", requests)
+    replies = send_all(session, job_procedure(run.id, run.attempt), requests)
     job = session.adapter.observe.job(replies[requests[-1].step], session.environment)
     if not job.id:  # a platform may answer with no more than the name of what it made
         job = replace(job, id=run.id, attempt=run.attempt)

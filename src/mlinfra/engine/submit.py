@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mlinfra.contract.jobs import Artefact
 from mlinfra.engine.identity import digest
 from mlinfra.engine.prepare import LocalInput, Prepared, RemoteInput, wheels_prefix
-from mlinfra.engine.submissions import Submitted, bundle_key, keep, start
+from mlinfra.engine.submissions import Submitted, bundle_key, job_procedure, keep, start
 from mlinfra.engine.track import attempts
 from mlinfra.engine.transfer import upload_file, upload_tree
 from mlinfra.errors import KitFault, NotFound
@@ -45,19 +45,35 @@ def submit(session: Session, prepared: Prepared) -> Submission:
     """
     prepared = pin(session, prepared)
     work_id = prepared.work(session.environment).id
-    earlier = attempts(session, work_id)
+    earlier = [] if _is_new_here(session, work_id) else attempts(session, work_id)
     reusable = [job for job in earlier if job.state.reusable]
     if reusable:
         return Submission(work_id, reusable[-1], reused=True, follow_ups=_open(session, work_id))
     session.verify_account()
     submitted = _upload(session, prepared, work_id)
     keep(session, submitted)
-    first = max((job.attempt for job in earlier), default=0) + 1
-    for attempt in range(first, first + _MOST_HIDDEN_ATTEMPTS):
-        job = start(session, submitted, attempt)
+    return _start_next(session, submitted, max((job.attempt for job in earlier), default=0))
+
+
+def _is_new_here(session: Session, work_id: str) -> bool:
+    """Whether to ask for the job without looking first: nothing is known of it here, and one that is there answers."""
+    return session.adapter.names_jobs and not session.journal.knows(session.environment.id, job_procedure(work_id, 1))
+
+
+def _start_next(session: Session, submitted: Submitted, last: int) -> Submission:
+    """Begin the attempt after the last one that is known, or after those that turn out to have ended."""
+    due = submitted.follow_ups(session.adapter.capabilities)
+    for _ in range(_MOST_HIDDEN_ATTEMPTS):
+        job = start(session, submitted, last + 1)
         if job.state.reusable:
-            return Submission(work_id, job, reused=False, follow_ups=submitted.follow_ups(session.adapter.capabilities))
-    raise KitFault(f"{prepared.spec.name}: {_MOST_HIDDEN_ATTEMPTS} attempts were there already and had all ended")
+            there_before = job.existed or job.state.terminal  # what has just begun has not ended
+            return Submission(submitted.id, job, reused=there_before, follow_ups=due)
+        there = attempts(session, submitted.id)
+        reusable = [job for job in there if job.state.reusable]
+        if reusable:
+            return Submission(submitted.id, reusable[-1], reused=True, follow_ups=_open(session, submitted.id))
+        last = max([last + 1, *(job.attempt for job in there)])
+    raise KitFault(f"{submitted.spec.name}: {_MOST_HIDDEN_ATTEMPTS} attempts were there already and had all ended")
 
 
 def pin(session: Session, prepared: Prepared) -> Prepared:

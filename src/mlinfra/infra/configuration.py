@@ -6,8 +6,10 @@ of one's own. Structured values are YAML below their key: `mlinfra:tags: {team: 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from difflib import get_close_matches
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NamedTuple, TypeVar, get_args
 
 import pulumi
@@ -28,6 +30,9 @@ NAMESPACE: Final = "mlinfra"
 PLATFORMS: Final = ("aws", "azure", "gcp", "local")
 _PREFIX: Final = f"{NAMESPACE}:"
 _NAME: Final = "name"  # the one field that no key of the configuration fills
+_AZURE_DEVOPS: Final = "azure-devops"
+_ISSUERS: Final = {"github": "https://token.actions.githubusercontent.com", "gitlab": "https://gitlab.com"}
+_SUFFIX: Final = 6  # hex digits
 
 
 class Part(BaseModel):
@@ -52,6 +57,11 @@ class Trust(Part):
     )
     issuer: str = Field("", description="Address of the issuer where it is not the system's public one: https://…")
     audience: str = Field("", description="`aud` claim; empty for what the cloud asks for")
+
+    @property
+    def signed_by(self) -> str:
+        """The issuer's address: the one named, else the system's public one."""
+        return self.issuer or _ISSUERS[self.system]
 
 
 def _native(tags: dict[str, str]) -> dict[str, str]:
@@ -108,6 +118,21 @@ class CloudConfiguration(Configuration):
     trusts: tuple[Trust, ...] = Field((), description="CI systems whose pipelines may act here")
 
     @property
+    def native_id(self) -> str:
+        """What sets this environment apart from every other: the environment's own id."""
+        raise NotImplementedError
+
+    @property
+    def suffix(self) -> str:
+        """Six hex digits of the environment's id, as `Environment.suffix` has them."""
+        return hashlib.sha256(self.native_id.encode()).hexdigest()[:_SUFFIX]
+
+    @property
+    def known_signers(self) -> frozenset[str]:
+        """The CI systems whose issuer the cloud knows already."""
+        return frozenset()
+
+    @property
     def monthly_budget(self) -> int:
         """The budget asked for, else the stage's; 0 for none."""
         return self.profile.budget if self.budget is None else self.budget
@@ -135,8 +160,56 @@ def _named_subjects(configuration: CloudConfiguration) -> Iterable[Problem]:
                 )
 
 
+def _named_issuers(configuration: CloudConfiguration) -> Iterable[Problem]:
+    """Azure DevOps has an issuer for every organisation, so that there is no public one to fall back on."""
+    for place, trust in enumerate(configuration.trusts):
+        if trust.system == _AZURE_DEVOPS and not trust.issuer and trust.system not in configuration.known_signers:
+            yield Problem(
+                "an organisation of Azure DevOps has an issuer of its own",
+                f"trusts.{place}.issuer",
+                allowed="https://vstoken.dev.azure.com/<organisation id>",
+            )
+
+
+def one_network(*apart: str) -> Rule:
+    """The rule that a network is made or adopted. `apart` are keys of `network` that mean something either way."""
+
+    def problems(configuration: Any) -> Iterable[Problem]:
+        network = configuration.network
+        changed = network.model_dump(exclude=set(apart)) != type(network)().model_dump(exclude=set(apart))
+        if configuration.adopt.network and changed:
+            yield Problem(
+                "a network is made or adopted, not both",
+                "network.cidr",
+                given=network.cidr,
+                allowed="one of mlinfra:network and mlinfra:adopt.network",
+            )
+
+    return Rule(("adopt", "network"), problems)
+
+
+def address_range(example: str, *, largest: int, smallest: int, what: str) -> AfterValidator:
+    """The check of a range of addresses whose prefix is so long; `what` could not have another."""
+
+    def check(text: str) -> str:
+        try:
+            network = IPv4Network(text)
+        except ValueError as exc:
+            raise PydanticCustomError("cidr", "not a range of addresses", {"allowed": example}) from exc
+        if not largest <= network.prefixlen <= smallest:
+            told = {"allowed": f"/{largest} to /{smallest}", "what": what}
+            raise PydanticCustomError("cidr", "a range that no {what} can have", told)
+        return text
+
+    return AfterValidator(check)
+
+
 Configuration.RULES = (Rule(("stage", "settings", "emulated"), _firm_settings),)
-CloudConfiguration.RULES = (*Configuration.RULES, Rule(("trusts",), _named_subjects))
+CloudConfiguration.RULES = (
+    *Configuration.RULES,
+    Rule(("trusts",), _named_subjects),
+    Rule(("trusts", "adopt"), _named_issuers),
+)
 
 Model = TypeVar("Model", bound=Configuration)
 

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mlinfra.runner.addresses import path_of, scheme_of, without_secrets
 from mlinfra.runner.digest import content_of
@@ -54,19 +55,27 @@ def _from_file(uri: str, target: Path, _token: str | None) -> None:
 
 
 def _from_web(uri: str, target: Path, token: str | None) -> None:
-    from mlinfra.runner import web  # noqa: PLC0415  40 ms that a job without the network does not pay
+    from mlinfra.runner import azure, web  # noqa: PLC0415  40 ms that a job without the network does not pay
 
-    web.download(uri, target, web.bearer(token) if token else None)
+    if not token and azure.is_blob(uri):
+        _from_store(azure, uri, target)
+    else:
+        web.download(uri, target, web.bearer(token) if token else None)
 
 
 def _from_gcs(uri: str, target: Path, _token: str | None) -> None:
     from mlinfra.runner import gcs  # noqa: PLC0415  as above
 
-    place = gcs.place_of(uri)
-    if gcs.exists(place):
-        gcs.download(place, target)
+    _from_store(gcs, uri, target)
+
+
+def _from_store(store: Any, uri: str, target: Path) -> None:
+    """The object of a store, else all below it. `store` is the module that speaks with it."""
+    place = store.place_of(uri)
+    if store.exists(place):
+        store.download(place, target)
         return
-    names = list(gcs.names_below(place))
+    names = list(store.names_below(place))
     if not names:
         raise RunnerError(f"{uri}: no such object, and none below it", MISSING)
     for name in names:
@@ -74,7 +83,7 @@ def _from_gcs(uri: str, target: Path, _token: str | None) -> None:
         if not {"", ".", ".."}.isdisjoint(name.split("/")):
             raise RunnerError(f"{uri}: an object's name leads out of the folder: {name}", DAMAGED)
         file.parent.mkdir(parents=True, exist_ok=True)
-        gcs.download(place.below(name), file)
+        store.download(place.below(name), file)
 
 
 FETCHERS: dict[str, Fetcher] = {"file": _from_file, "http": _from_web, "https": _from_web, "gs": _from_gcs}

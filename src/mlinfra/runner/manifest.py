@@ -65,11 +65,14 @@ class Manifest(NamedTuple):
 
 def read_manifest(variables: Mapping[str, str]) -> Manifest:
     """The manifest that these environment variables hold or name. Raises RunnerError for one that cannot be used."""
-    return parse_manifest(_text(variables))
+    return parse_manifest(_text(variables), variables)
 
 
-def parse_manifest(text: str) -> Manifest:
-    """The manifest in a JSON text. Raises RunnerError naming the key that is wrong."""
+def parse_manifest(text: str, variables: Mapping[str, str] | None = None) -> Manifest:
+    """The manifest in a JSON text. `variables` hold the places that the platform alone knows.
+
+    Raises RunnerError naming the key that is wrong.
+    """
     try:
         document = json.loads(text)
     except ValueError as exc:
@@ -90,8 +93,8 @@ def parse_manifest(text: str) -> Manifest:
         platform=take("platform", str),
         command=_command(take),
         shell=take("shell", str, None),
-        inputs={name: _input(part) for name, part in take.parts("inputs")},
-        outputs={name: _output(part) for name, part in take.parts("outputs")},
+        inputs={name: _input(part, variables or {}) for name, part in take.parts("inputs")},
+        outputs={name: _output(part, variables or {}) for name, part in take.parts("outputs")},
         params=take("params", dict, {}),
         secrets=take.strings("secrets"),
         env=take.strings("env"),
@@ -172,15 +175,26 @@ def _command(take: _Taker) -> tuple[str, ...]:
     return tuple(command)
 
 
-def _input(take: _Taker) -> Input:
-    found = Input(*(take(key, str, None) for key in ("path", "uri", "digest", "token")))
+def _input(take: _Taker, variables: Mapping[str, str]) -> Input:
+    found = Input(_path(take, variables), *(take(key, str, None) for key in ("uri", "digest", "token")))
     if (found.path is None) == (found.uri is None):
         raise RunnerError(f"the job's manifest: `{take.where[:-1]}` holds `path` or `uri`, and not both", WRONG)
     return found
 
 
-def _output(take: _Taker) -> Output:
-    found = Output(take("type", str, "folder"), take("path", str, None), take("uri", str, None))
+def _output(take: _Taker, variables: Mapping[str, str]) -> Output:
+    found = Output(take("type", str, "folder"), _path(take, variables), take("uri", str, None))
     if found.type not in _OUTPUT_TYPES:
         raise RunnerError(f"the job's manifest: `{take.where}type` is `{found.type}`, allowed: model, folder", WRONG)
     return found
+
+
+def _path(take: _Taker, variables: Mapping[str, str]) -> str | None:
+    """`path`, or what the variable named by `variable` holds."""
+    name = take("variable", str, None)
+    if name is None:
+        path: str | None = take("path", str, None)
+        return path
+    if name not in variables:
+        raise RunnerError(f"the job's manifest: `{take.where}variable`: the platform did not set {name}", WRONG)
+    return variables[name]

@@ -48,6 +48,12 @@ def _file_to_gcs(file: Path, uri: str) -> None:
     gcs.upload(file, gcs.place_of(uri))
 
 
+def _file_to_azure(file: Path, uri: str) -> None:
+    from mlinfra.runner import azure  # noqa: PLC0415  as above
+
+    azure.upload(file, azure.place_of(uri))
+
+
 def _to_file(path: Path, uri: str, hidden: Path | None) -> None:
     target = path_of(uri)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -73,5 +79,21 @@ def _to_gcs(path: Path, uri: str, hidden: Path | None) -> None:
         gcs.upload(file, place.below(name))
 
 
-UPLOADERS: dict[str, Callable[[Path, str, Path | None], None]] = {"file": _to_file, "gs": _to_gcs}
-_SENDERS: dict[str, Callable[[Path, str], None]] = {"file": _file_to_file, "gs": _file_to_gcs}
+def _to_azure(path: Path, uri: str, hidden: Path | None) -> None:
+    from mlinfra.runner import azure  # noqa: PLC0415  as above
+
+    place = azure.place_of(uri)
+    for name, file in sorted(files_below(path, hidden)):
+        azure.upload(file, place.below(name))
+
+
+UPLOADERS: dict[str, Callable[[Path, str, Path | None], None]] = {
+    "file": _to_file,
+    "gs": _to_gcs,
+    "https": _to_azure,
+}
+_SENDERS: dict[str, Callable[[Path, str], None]] = {
+    "file": _file_to_file,
+    "gs": _file_to_gcs,
+    "https": _file_to_azure,
+}

@@ -82,9 +82,16 @@ def _from_google(name: str, rest: str, variables: Mapping[str, str]) -> str:
     return secretmanager.secret(name, rest, variables)
 
 
+def _from_azure(name: str, rest: str, variables: Mapping[str, str]) -> str:
+    from mlinfra.runner import azure  # noqa: PLC0415  as above
+
+    return azure.secret(name, rest, variables)
+
+
 READERS: dict[str, Callable[[str, str, Mapping[str, str]], str]] = {
     "awssecret": aws.secret,
     "env": _from_variable,
     "file": _from_file,
+    "keyvault": _from_azure,
     "secretmanager": _from_google,
 }

@@ -195,7 +195,7 @@ class EndpointSuite(Suite):
             (Capability.ENDPOINT_AUTOSCALE, {"scale": {"min": 1, "max": 4}}),
             (Capability.ENDPOINT_PUBLIC, {"access": {"public": True}}),
             (Capability.ENDPOINT_CALLERS, {"access": {"callers": ["somebody"]}}),
-            (Capability.ENDPOINT_ACCELERATOR, {"resources": {"accelerator": {"kind": "l4"}}}),
+            (Capability.ENDPOINT_ACCELERATOR, {"resources": {"accelerator": {"kind": "t4"}}}),
         ],
     )
     def test_an_absent_capability_is_refused_with_its_reason(

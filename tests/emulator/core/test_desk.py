@@ -125,6 +125,17 @@ def test_no_more_calls_pass_than_rate_and_burst_allow(pauses: list[float], rate:
     assert passed <= burst + sum(pauses) * rate + 1e-6
 
 
+def test_what_is_left_of_an_allowance_is_told(clock: Clock):
+    quotas = Quotas(clock)
+    quotas.limit("s", "read", per_second=1, burst=5)
+    assert quotas.left("s", "read") == 5
+    quotas.take(Call("s", "read"))
+    assert 4 <= quotas.left("s", "read") < 5
+    clock.advance(10)
+    assert quotas.left("s", "read") == 5
+    assert quotas.left("s", "write") is None
+
+
 def test_ceilings_hold_until_quotas_are_switched_off(clock: Clock):
     quotas = Quotas(clock)
     quotas.ceiling("jobs", 2)

@@ -29,6 +29,7 @@ def test_moments_and_seconds_agree(clock: Clock):
     assert (clock.now() - moment).total_seconds() == pytest.approx(90, abs=0.01)
     assert clock.monotonic() - second == pytest.approx(90, abs=0.01)
     assert clock.now().tzinfo is not None
+    assert clock.ahead().total_seconds() == pytest.approx(90, abs=1)
 
 
 def test_a_jump_wakes_whoever_sleeps_until_then(clock: Clock):

@@ -166,6 +166,14 @@ class TestInACloud:
         assert life.read(BUCKET, made.id) is None
         assert state.all() == []
 
+    def test_what_no_stack_made_is_told_and_not_kept(self, life, cloud, state):
+        cloud.there["theirs"] = {"tags": {"team": "others"}}
+        found = life.read(BUCKET, "theirs", REGION)
+        assert found.inputs == {"bucket": "theirs", "tags": {"team": "others"}}
+        assert found.outputs["arn"] == "arn:aws:s3:::theirs"
+        assert life.read(BUCKET, "nobodys", REGION) is None
+        assert state.all() == []
+
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("package", PACKAGES.values(), ids=PACKAGES)

@@ -288,6 +288,7 @@ class Platform:
             "state": "deleting" if endpoint.removed_at is not None else self._state(endpoint),
             "expires": endpoint.expires,
             "owned_by_stack": endpoint.owned_by_stack,
+            "etag": str(now),
             "tags": endpoint.tags,
             "guard_failed": endpoint.guard_failed,
             "asynchronous": self.queue is not None,
@@ -336,7 +337,7 @@ class Platform:
         )
         return {"name": deployment}
 
-    def set_traffic(self, name, traffic):
+    def set_traffic(self, name, traffic, etag=""):  # noqa: ARG002  nobody else writes here
         endpoint, now = self._endpoint(name), self.clock.time
         if sum(traffic.values()) != 100:
             self.wrongs.append(f"traffic sums to {sum(traffic.values())}")
@@ -562,7 +563,8 @@ class Renderer:
         shares = {key: share for key, share in desired.traffic.items() if share}
         if shares == {key: share for key, share in observed.traffic.items() if share}:
             return None
-        return Send((self._request("traffic", "SetTraffic", name=desired.physical_name, traffic=shares),))
+        change = {"name": desired.physical_name, "traffic": shares, "etag": observed.etag}
+        return Send((self._request("traffic", "SetTraffic", **change),))
 
     def _tidied(self, desired, observed):
         left = [each for each in observed.deployments if each.name not in desired.traffic]
@@ -634,6 +636,7 @@ class Observer:
             ),
             expires=datetime.fromisoformat(reply["expires"]) if reply["expires"] else None,
             owned_by_stack=reply["owned_by_stack"],
+            etag=reply.get("etag", ""),
             tags=reply["tags"],
             asynchronous=reply["asynchronous"],
             native={"guard_failed": reply.get("guard_failed", False)},

@@ -188,6 +188,14 @@ def test_traffic_counts_as_moved_only_when_the_platform_shows_it(world):
     assert len(reached) == 3
 
 
+def test_a_change_that_does_not_show_yet_is_not_sent_again_for_a_new_mark_of_the_state_alone(world):
+    world.deploy("1")
+    world.platform.lag = 14.0
+    world.platform.sent.clear()
+    world.deploy("2", rollout=CANARY)
+    assert world.platform.sent.count("SetTraffic") == 3
+
+
 def test_a_stack_s_own_endpoint_is_left_alone(world):
     world.deploy("1")
     world.endpoint.owned_by_stack = True

@@ -8,16 +8,17 @@ import pulumi
 import pulumi_azure_native
 import pytest
 
+from mlinfra.catalog.azure.permissions import policy
 from mlinfra.emulator.providers import introspect
 from mlinfra.emulator.providers.mocks import run
 from mlinfra.environment import parse
-from mlinfra.infra.azure import identity
 from mlinfra.infra.azure.stack import AzureStack
 
 pytestmark = pytest.mark.thorough
 
 STAGES = ("dev", "staging", "prod")
 GROUP = "/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/acme/providers"
+_WRITE_BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write"
 EVERYTHING = {
     "endpoints": ["credit"],
     "notify": ["risk@example.org"],
@@ -124,20 +125,52 @@ class TestWorkspace:
 
 class TestIdentities:
     def rights(self, found, who: str) -> set[tuple[str, str]]:
-        """The roles of somebody, and what they are on."""
-        prefix = f"-identities-{who}-"
-        return {
-            (each.inputs["roleDefinitionId"].rpartition("/")[2], each.inputs["scope"].rpartition("/")[2])
-            for each in found.of("azure-native:authorization:RoleAssignment")
-            if prefix in each.name
+        """What somebody may do, actions and data actions, and on what."""
+        allowed = {
+            each.inputs["roleDefinitionId"]: [
+                action
+                for permission in each.inputs["permissions"]
+                for action in (*permission.get("actions", []), *permission.get("dataActions", []))
+            ]
+            for each in found.of("azure-native:authorization:RoleDefinition")
         }
+        return {
+            (action, each.inputs["scope"].rpartition("/")[2])
+            for each in found.of("azure-native:authorization:RoleAssignment")
+            if f"-identities-{who}-" in each.name
+            for action in allowed[each.inputs["roleDefinitionId"].rpartition("/")[2]]
+        }
+
+    def test_roles_and_assignments_are_those_that_env_permissions_prints(self, up):
+        found = up("prod", **EVERYTHING)
+        printed = policy(parse(found.exports["environment"]))
+        made = {
+            each.inputs["roleName"]: each.inputs["permissions"][0]
+            for each in found.of("azure-native:authorization:RoleDefinition")
+        }
+        assert {own: sorted(made[own].get("actions", [])) for own in made} == {
+            own: role["Actions"] for own, role in printed["roles"].items()
+        }
+        assert {own: sorted(made[own].get("dataActions", [])) for own in made} == {
+            own: role["DataActions"] for own, role in printed["roles"].items()
+        }
+        names = {
+            each.inputs["roleDefinitionId"]: each.inputs["roleName"]
+            for each in found.of("azure-native:authorization:RoleDefinition")
+        }
+        given = sorted(
+            (names[each.inputs["roleDefinitionId"].rpartition("/")[2]], each.inputs["scope"])
+            for each in found.children("azure-prod-identities")
+            if each.token == "azure-native:authorization:RoleAssignment" and "-identities-ci-" not in each.name  # noqa: S105  a type
+        )
+        assert given == sorted((each["role"], each["scope"]) for each in printed["assignments"])
 
     def test_the_approver_alone_writes_approvals(self, up):
         found = up(**EVERYTHING)
         writers = {
             who
             for who in ("trainer", "server", "deployer", "approver", "ci")
-            if (identity.BLOBS_WRITE, "approvals") in self.rights(found, who)
+            if (_WRITE_BLOBS, "approvals") in self.rights(found, who)
         }
         assert writers == {"approver"}
 
@@ -145,13 +178,10 @@ class TestIdentities:
         found = up(**EVERYTHING)
         assert self.rights(found, "ci") == self.rights(found, "deployer")
 
-    def test_nobody_owns_anything(self, up):
-        owner, contributor = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635", "b24988ac-6180-42a0-ab88-20f7382dd24c"
-        roles = {
-            each.inputs["roleDefinitionId"].rpartition("/")[2]
-            for each in up("prod", **EVERYTHING).of("azure-native:authorization:RoleAssignment")
-        }
-        assert not {owner, contributor} & roles
+    def test_nobody_may_everything_of_a_service(self, up):
+        found = up("prod", **EVERYTHING)
+        for who in ("trainer", "server", "deployer", "approver", "ci"):
+            assert not [action for action, _ in self.rights(found, who) if "*" in action]
 
     def test_each_subject_of_a_pipeline_is_a_credential_of_its_own(self, up):
         found = up(**EVERYTHING).of("azure-native:managedidentity:FederatedIdentityCredential")

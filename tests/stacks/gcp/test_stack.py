@@ -171,7 +171,7 @@ class TestEndpoints:
         assert shell.ignored == ("trafficSplit",)
         assert "trafficSplit" not in shell.inputs
         assert shell.inputs["name"].isdigit()
-        assert len(shell.inputs["name"]) == 10
+        assert len(shell.inputs["name"]) == 9
 
     def test_prod_answers_inside_the_network_alone(self, up):
         inputs = up("prod", **EVERYTHING).named("gcp-prod-endpoints-credit").inputs

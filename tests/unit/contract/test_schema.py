@@ -20,3 +20,30 @@ def test_one_member_of_a_group_may_be_given_or_none(value: dict[str, Any]):
 
 def test_two_members_of_a_group_exclude_each_other():
     assert told({"b": 1, "a": 2, "c": 3}) == ["exclude each other: a, b in body"]
+
+
+KINDS = {
+    "anyOf": [
+        {
+            "type": "object",
+            "properties": {"kind": {"type": "string", "enum": [word]}, word: {"type": "integer"}},
+            "required": ["kind"],
+            "additionalProperties": False,
+        }
+        for word in ("circle", "square")
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"kind": "circle", "circle": 1}, []),
+        ({"kind": "square", "circle": 1}, ["no such member: circle in body.circle"]),
+        ({"kind": "squar"}, ["no such value: squar in body.kind"]),
+        ({}, ["missing:  in body.kind"]),
+    ],
+)
+def test_of_several_kinds_the_one_that_is_named_counts(value: dict[str, Any], words: list[str]):
+    found = [f"{each.what}: {each.given} in {each.path}" for each in problems(KINDS, value, "body")]
+    assert found == words

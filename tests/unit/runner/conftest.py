@@ -171,6 +171,9 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             self._serve()
 
+        def do_PUT(self) -> None:
+            self._serve()
+
         def log_message(self, *_arguments: object) -> None:
             """Tests are quiet."""
 

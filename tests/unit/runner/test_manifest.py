@@ -112,3 +112,20 @@ def test_a_file_may_hold_it(tmp_path: Path) -> None:
         read_manifest({"MLINFRA_MANIFEST_FILE": str(tmp_path / "none.json")})
     with pytest.raises(RunnerError, match="there is no manifest"):
         read_manifest({})
+
+
+def test_a_place_that_the_platform_alone_knows_is_told_in_a_variable() -> None:
+    document = {
+        "version": 1,
+        "run_id": "r",
+        "platform": "azure",
+        "command": ["x"],
+        "inputs": {"data": {"variable": "PLACE_data", "digest": "sha256:1"}},
+        "outputs": {"model": {"type": "model", "variable": "PLACE_model"}},
+    }
+    told = {"MLINFRA_MANIFEST_0": json.dumps(document), "PLACE_data": "/mnt/data.csv", "PLACE_model": "/mnt/model"}
+    manifest = read_manifest(told)
+    assert (manifest.inputs["data"].path, manifest.inputs["data"].digest) == ("/mnt/data.csv", "sha256:1")
+    assert manifest.outputs["model"].path == "/mnt/model"
+    with pytest.raises(RunnerError, match=r"outputs\.model\.variable.*did not set PLACE_model"):
+        read_manifest({name: value for name, value in told.items() if name != "PLACE_model"})

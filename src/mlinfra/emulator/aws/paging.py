@@ -1,24 +1,17 @@
-"""Pages, orders and filters of the List operations, which all of them share.
-
-A token says after which element to go on, so that what comes and goes between two pages shifts nothing; it belongs
-to the question that it was given for.
-"""
+"""Pages, orders and filters of the List operations, which all of them share."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from mlinfra.emulator import pages
 from mlinfra.emulator.aws.wire import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from mlinfra.emulator.calls import Refusal
 
 _PAGE = 10  # elements where a request does not say: what the service documents for most lists
 _NOT_ASKED = {"NextToken", "MaxResults"}
@@ -73,28 +66,15 @@ def page(
     Raises:
         Refusal: the token is none, or of another question.
     """
-    asked = _digest({name: value for name, value in body.items() if name not in _NOT_ASKED})
-    start = _start(body.get("NextToken"), asked, elements, key)
-    size = body.get("MaxResults", most)
-    shown = list(elements[start : start + size])
-    answer: dict[str, Any] = {member: shown}
-    if start + size < len(elements):
-        answer["NextToken"] = _token({"q": asked, "after": _digest(key(shown[-1])), "at": start + size})
-    return answer
-
-
-def _start(token: str | None, asked: str, elements: Sequence[Any], key: Callable[[Any], str]) -> int:
-    if token is None:
-        return 0
+    asked = {name: value for name, value in body.items() if name not in _NOT_ASKED}
+    keys = [key(element) for element in elements]
     try:
-        told = json.loads(base64.urlsafe_b64decode(token))
-        after, at, question = told["after"], int(told["at"]), told["q"]
-    except (ValueError, KeyError, TypeError):
-        raise _bad_token() from None
-    if question != asked:
-        raise _bad_token()
-    found = (number for number, element in enumerate(elements, 1) if _digest(key(element)) == after)
-    return next(found, min(at, len(elements)))
+        start = pages.begin(body.get("NextToken") or "", asked, keys)
+    except pages.BadToken:
+        raise refusals.validation("Invalid NextToken.") from None
+    end = start + body.get("MaxResults", most)
+    token = pages.follow(asked, keys, end)
+    return {member: list(elements[start:end]), **({"NextToken": token} if token else {})}
 
 
 def _within(moment: datetime | None, body: Mapping[str, Any], prefix: str) -> bool:
@@ -109,15 +89,3 @@ def _within(moment: datetime | None, body: Mapping[str, Any], prefix: str) -> bo
 
 def _comparable(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value or "")
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def _token(document: Mapping[str, Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(document).encode()).decode()
-
-
-def _bad_token() -> Refusal:
-    return refusals.validation("Invalid NextToken.")

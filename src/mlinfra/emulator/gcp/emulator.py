@@ -22,6 +22,7 @@ from mlinfra.emulator.gcp.logging.logs import Logs
 from mlinfra.emulator.gcp.metadata.metadata import Metadata
 from mlinfra.emulator.gcp.monitoring.monitoring import Monitoring
 from mlinfra.emulator.gcp.names import Place
+from mlinfra.emulator.gcp.provisioning.provisioner import GcpProvisioner
 from mlinfra.emulator.gcp.registry.models import Models
 from mlinfra.emulator.gcp.secrets.secrets import Secrets
 from mlinfra.emulator.gcp.storage.storage import Storage
@@ -144,6 +145,10 @@ class GcpEmulator(Emulator):
     def variables(self) -> dict[str, str]:
         """What points the vendor's clients here."""
         return variables(self)
+
+    def provisioner(self) -> tuple[str, GcpProvisioner]:
+        """What makes a stack's resources in this project."""
+        return "gcp", GcpProvisioner(self)
 
     def seed(self, environment: Environment) -> GcpEnvironment:
         """Create the buckets, service accounts, log buckets and images that a stack would have.

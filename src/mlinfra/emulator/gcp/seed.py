@@ -41,9 +41,10 @@ class Seeded:
         self._emulator = emulator
         self.identities: dict[str, str] = {}  # name -> e-mail
         self.default_bucket = ""
+        self._made: set[str] = set()  # the service accounts that no stack made and gave what they may do
 
     def create(self, environment: GcpEnvironment) -> GcpEnvironment:
-        """Make what is not there yet; an identity keeps what it has from other environments.
+        """Make what is not there yet; an identity keeps what it has from other environments, or from its stack.
 
         Returns the environment with the addresses filled in.
 
@@ -58,10 +59,14 @@ class Seeded:
         if stores:
             self.default_bucket = identities.bucket_of(stores.get("artefacts", next(iter(stores.values()))))
         for name, email in environment.identities.items():
-            emulator.principals.create(email)
+            if not emulator.principals.exists(email):
+                emulator.principals.create(email)
+                self._made.add(email)
             self.identities[name] = email
         grounds = identities.Grounds(emulator.project, stores, dict(environment.identities))
         for name, email in environment.identities.items():
+            if email not in self._made:
+                continue
             for resource, role, condition in identities.grants(name, grounds):
                 emulator.identity.bindings.grant(resource, role, f"serviceAccount:{email}", condition)
         for role, image in environment.images.items():

@@ -8,9 +8,9 @@ credentials to an address in STORAGE_EMULATOR_HOST, which is therefore a port wh
 
 from __future__ import annotations
 
-import ssl
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mlinfra.emulator.certificates import bundle
 
 if TYPE_CHECKING:
     from mlinfra.emulator.gcp.emulator import GcpEmulator
@@ -21,7 +21,7 @@ def variables(emulator: GcpEmulator) -> dict[str, str]:
     if "deployer" not in emulator.seeded.identities:
         emulator.environment()
     credentials = emulator.credentials("deployer")
-    authorities = str(_authorities(emulator))
+    authorities = str(bundle(emulator.ca_file, emulator.folder / "client" / "authorities.pem"))
     found = {
         **_machine(emulator, credentials.principal),
         "GOOGLE_APPLICATION_CREDENTIALS": str(credentials.file),
@@ -42,16 +42,6 @@ def _machine(emulator: GcpEmulator, principal: str) -> dict[str, str]:
     """What a machine that runs as somebody is told, but for its universe: the credentials here are of the vendor's."""
     told = emulator.metadata.variables(principal)
     return {name: value for name, value in told.items() if name != "GOOGLE_CLOUD_UNIVERSE_DOMAIN"}
-
-
-def _authorities(emulator: GcpEmulator) -> Path:
-    """Our authority beside those that the machine trusts, for these variables hold for every program of a shell."""
-    path = emulator.folder / "client" / "authorities.pem"
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    known = ssl.get_default_verify_paths().cafile
-    others = Path(known).read_bytes() if known else b""
-    path.write_bytes(emulator.ca_file.read_bytes() + others)
-    return path
 
 
 def _bucket(emulator: GcpEmulator) -> str:

@@ -53,14 +53,24 @@ class Gateway:
         self._idle: deque[http.client.HTTPConnection] = deque()
         self._closed = False
 
-    def ask(self, deployment: str, route: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Answer:
-        """POST a request to a deployment's servers; `timeout` in real seconds.
+    def ask(
+        self,
+        deployment: str,
+        route: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        timeout: float,
+        *,
+        method: str = "POST",
+    ) -> Answer:
+        """Send a request to a deployment's servers; `timeout` in real seconds.
 
         Raises:
             TimedOut: no answer in time.
             NotReached: no server has taken it.
         """
-        connection, response = self._send(route, body, {**headers, _DEPLOYMENT: deployment}, timeout)
+        named = {**headers, _DEPLOYMENT: deployment}
+        connection, response = self._send(method, route, body, named, timeout)
         try:
             content = response.read()
         except TimeoutError as exc:
@@ -83,12 +93,12 @@ class Gateway:
             self._idle.pop().close()
 
     def _send(
-        self, route: str, body: bytes, headers: Mapping[str, str], timeout: float
+        self, method: str, route: str, body: bytes, headers: Mapping[str, str], timeout: float
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         while True:
             connection, fresh = self._connection(timeout)
             try:
-                connection.request("POST", route, body, headers)
+                connection.request(method, route, body, headers)
                 return connection, connection.getresponse()
             except TimeoutError as exc:
                 connection.close()

@@ -97,9 +97,9 @@ class Lifecycle:
         if self._state.get(resource.token, native_id):
             raise Exists(f"{resource.token} {native_id} already exists")
         chosen: Mapping[str, Any] = {}
-        if self._provisioner and self._provisioner.knows(resource.token):
+        if cloud := self._cloud(resource.token):
             expected = computed(self._package, resource, native_id)
-            made = self._provisioner.create(Declared(resource.token, resource.inputs, native_id, expected))
+            made = cloud.create(Declared(resource.token, resource.inputs, native_id, expected))
             native_id, chosen = made.id, made.outputs
         outputs = {
             **computed(self._package, resource, native_id),
@@ -121,9 +121,9 @@ class Lifecycle:
         if known is None:
             raise Gone(f"{resource.token} {native_id} was not found")
         chosen: Mapping[str, Any] = {}
-        if self._provisioner and self._provisioner.knows(resource.token):
+        if cloud := self._cloud(resource.token):
             declared = Declared(resource.token, resource.inputs, native_id, known.outputs)
-            chosen = self._provisioner.update(declared, plain(known.inputs))
+            chosen = cloud.update(declared, plain(known.inputs))
         kept_outputs = {name: value for name, value in known.outputs.items() if name not in known.inputs}
         outputs = {
             **computed(self._package, resource, native_id),
@@ -135,12 +135,19 @@ class Lifecycle:
         self._state.put(kept)
         return kept
 
-    def read(self, token: str, native_id: str) -> Kept | None:
-        """It as it is now, in the cloud where that knows it; None where it is gone."""
+    def read(self, token: str, native_id: str, config: Mapping[str, Any] | None = None) -> Kept | None:
+        """It as it is now, in the cloud where that knows it; None where it is gone.
+
+        What the cloud has and no stack made is told as well, for somebody to adopt, and never kept here. `config` is
+        the provider's.
+        """
         known = self._state.get(token, native_id)
-        if known is None or not self._provisioner or not self._provisioner.knows(token):
+        cloud = self._cloud(token)
+        if cloud is None:
             return known
-        found = self._provisioner.read(Declared(token, plain(known.inputs), native_id, known.outputs))
+        if known is None:
+            return self._strangers(cloud, token, native_id, config or {})
+        found = cloud.read(Declared(token, plain(known.inputs), native_id, known.outputs))
         if found is None:
             self._state.remove(token, native_id)
             return None
@@ -150,9 +157,26 @@ class Lifecycle:
     def delete(self, token: str, native_id: str) -> None:
         """Remove it; nothing where it is gone. Refused is the cloud's error."""
         known = self._state.get(token, native_id)
-        if known and self._provisioner and self._provisioner.knows(token):
-            self._provisioner.delete(Declared(token, plain(known.inputs), native_id, known.outputs))
+        cloud = self._cloud(token)
+        if known and cloud:
+            cloud.delete(Declared(token, plain(known.inputs), native_id, known.outputs))
         self._state.remove(token, native_id)
+
+    def _strangers(self, cloud: Provisioner, token: str, native_id: str, config: Mapping[str, Any]) -> Kept | None:
+        """What somebody else made in the cloud; an id ends with the name."""
+        named_by = self._package.form(token).named_by
+        inputs: dict[str, Any] = {named_by: native_id.rpartition("/")[2]} if named_by else {}
+        found = cloud.read(Declared(token, inputs, native_id))
+        if found is None:
+            return None
+        told = {**inputs, **found}
+        return Kept(
+            token, native_id, told, {**computed(self._package, Resource(token, "", told, config), native_id), **told}
+        )
+
+    def _cloud(self, token: str) -> Provisioner | None:
+        """The cloud in which resources of this type exist; None where they are in the state alone."""
+        return self._provisioner if self._provisioner and self._provisioner.knows(token) else None
 
 
 def checked(

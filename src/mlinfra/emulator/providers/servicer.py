@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlinfra.emulator.faults import Fault, Faults
     from mlinfra.emulator.providers.state import State
 
+_GLANCE = 0.05  # s between two looks whether the engine still waits
 _KINDS = provider_pb2.PropertyDiff.Kind
 _WIRE_KINDS = {
     ("add", False): _KINDS.ADD,
@@ -145,7 +146,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc
     def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
         """It as it is now; an empty id says that it is gone."""
         with self._call("Read", request.type, request.id, context):
-            kept = self._attempt(context, lambda: self._lifecycle.read(request.type, request.id))
+            kept = self._attempt(context, lambda: self._lifecycle.read(request.type, request.id, self._config))
         if kept is None:
             return provider_pb2.ReadResponse()
         return provider_pb2.ReadResponse(id=kept.id, inputs=_struct(kept.inputs), properties=_struct(kept.outputs))
@@ -203,9 +204,17 @@ class _Scripted:
             if fault.when != when:
                 continue
             if fault.do == "delay":
-                time.sleep(fault.seconds)
+                self._wait(fault.seconds)
             else:
                 self._fail(fault)
+
+    def _wait(self, seconds: float) -> None:
+        """Stand still. A plugin ends with its engine: what it had not begun by then never happens."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self._context.is_active():
+            time.sleep(min(_GLANCE, max(0.0, end - time.monotonic())))
+        if not self._context.is_active():
+            self._context.abort(grpc.StatusCode.CANCELLED, "the engine is gone")
 
     def _fail(self, fault: Fault) -> NoReturn:
         code = grpc.StatusCode.UNAVAILABLE if fault.do == "cut" else grpc.StatusCode.UNKNOWN

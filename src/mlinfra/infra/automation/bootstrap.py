@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PROJECT: Final = "mlinfra-state"  # of the stacks that hold states; their stack is named after the environment
 BACKEND_OUTPUT: Final = "backend"
 SECRETS_OUTPUT: Final = "secrets"
-_SECRET: Final = "4dabf18193072939515e22adb298388d"  # noqa: S105  the engine's mark of an encrypted value
+_KEEPERS: Final = "secrets_providers"  # the member of a state that says what keeps its secrets
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,10 @@ def bootstrap(name: str, program: Callable[[], None], folder: Path, cli: Path, s
 
 
 def _move(name: str, program: Callable[[], None], state: automation.Deployment, made: Made, cli: Path) -> None:
-    content = dict(state.deployment or {})
-    if _SECRET in str(content):
-        raise IntegrityError("the state of a state's place holds a secret", todo="report it: it should hold none")
-    content.pop("secrets_providers", None)  # the new place has a key of its own
+    """Take the state over; what a provider marks as secret in it (Google Cloud's: labels) is encrypted anew there."""
     there = _open(name, program, {BACKEND: made.backend}, cli, made.secrets)
+    own = (there.export_stack().deployment or {}).get(_KEEPERS)
+    content = {**(state.deployment or {}), _KEEPERS: own}
     there.import_stack(automation.Deployment(state.version, content))
     arrived = _urns(there.export_stack())
     if arrived != _urns(state):

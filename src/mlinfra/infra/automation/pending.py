@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mlinfra.errors import Conflict
-from mlinfra.infra.automation.identities import IDENTITIES, TAKEN_UP
+from mlinfra.infra.automation.identities import TAKEN_UP, identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,10 +57,13 @@ class Operation:
 def read(deployment: Mapping[str, Any], answers: Mapping[str, str]) -> list[Operation]:
     """The open operations of an exported state. `answers` give ids by URN; an empty one says that nothing is there."""
     found = []
+    providers = {
+        f"{each['urn']}::{each.get('id', '')}": each.get("inputs", {}) for each in deployment.get("resources") or []
+    }
     for entry in deployment.get(_PENDING) or []:
         resource = entry["resource"]
         urn, kind = str(resource["urn"]), str(resource["type"])
-        id_ = str(resource.get("id", "")) or answers.get(urn, "") or _identity(kind, resource.get("inputs", {}))
+        id_ = str(resource.get("id", "")) or answers.get(urn, "") or _identity(resource, providers)
         found.append(Operation(str(entry["type"]), urn, kind, resource, "" if answers.get(urn) == "" else id_))
     return found
 
@@ -110,9 +113,6 @@ def to_refresh(deployment: Mapping[str, Any], operations: list[Operation]) -> li
     return sorted({operation.urn for operation in operations if operation.urn in there})
 
 
-def _identity(kind: str, inputs: Mapping[str, Any]) -> str:
-    template = IDENTITIES.get(kind, "")
-    try:
-        return template.format_map(inputs)
-    except (KeyError, AttributeError):
-        return ""  # an input that would give the id was never set
+def _identity(resource: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]]) -> str:
+    provider = providers.get(str(resource.get("provider", "")), {})
+    return identity(str(resource["type"]), resource.get("inputs", {}), provider)

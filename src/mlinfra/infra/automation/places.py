@@ -55,11 +55,6 @@ class Place:
         own = changed.get("protected") if isinstance(changed, dict) else None
         return PROFILES[self.stage].protected if own is None else bool(own)
 
-    @property
-    def has_passphrase(self) -> bool:
-        """Whether the stack's secrets are kept behind a passphrase."""
-        return "encryptionsalt" in self.settings or self.settings.get("secretsprovider") == "passphrase"
-
     def _value(self, key: str) -> Any:
         return (self.settings.get("config") or {}).get(f"{NAMESPACE}:{key}")
 

@@ -12,7 +12,7 @@ from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackN
 
 from mlinfra.engine import sync
 from mlinfra.errors import EnvironmentNotFound
-from mlinfra.infra.automation import failures, locks, pending, surroundings
+from mlinfra.infra.automation import failures, locks, pending, states, surroundings
 from mlinfra.infra.automation.events import Told
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Engine:
             EnvironmentNotFound: there is no such stack in this state.
             MlinfraError: the state cannot be reached.
         """
+        states.mend(self._state)
         named = self._state.secrets or str(self._place.settings.get("secretsprovider", ""))
         options = automation.LocalWorkspaceOptions(
             env_vars={**surroundings.python(), **self._state.variables, "PULUMI_SKIP_UPDATE_CHECK": "true"},
@@ -124,6 +125,18 @@ class Engine:
         output = done.outputs.get(sync.OUTPUT)
         update = sync.numbered(done.summary.version, done.summary.start_time)
         return replace(_outcome(told), environment=output.value if output else None, update=update)
+
+    def standing(self) -> Outcome:
+        """What the last `up` has left: the environment, None where it never got so far, and the update's number.
+
+        Raises:
+            MlinfraError: the state cannot be read.
+        """
+        with self._translated():
+            output = self._opened.outputs().get(sync.OUTPUT)
+            last = self._opened.info(show_secrets=False)
+        update = sync.numbered(last.version, last.start_time) if last else 0
+        return Outcome(environment=output.value if output else None, update=update)
 
     def destroy(self) -> Outcome:
         """Remove everything that the stack made. Safe to repeat.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +15,7 @@ from mlinfra.errors import Denied, SpecError, UsageError
 from mlinfra.package.atomic import new_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from mlinfra.engine.folders import Folders
     from mlinfra.infra.automation.places import Place
@@ -23,6 +24,8 @@ BACKEND: Final = "PULUMI_BACKEND_URL"
 PASSPHRASE: Final = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105  a variable's name
 HOME: Final = "PULUMI_HOME"
 TABLE: Final = "state"  # of mlinfra.toml: [state.aws-prod] backend = "s3://…", secrets = "awskms://…"
+_FILE: Final = "file://"
+_SALT: Final = "encryptionsalt:"  # of the passphrase, in a stack's own file
 _KEYED: Final = ("awskms", "azurekeyvault", "gcpkms", "hashivault")
 _SCHEMES: Final = ("azblob", "file", "gs", "http", "https", "postgres", "s3")
 
@@ -79,8 +82,39 @@ def write(folders: Folders, stack: str, backend: str, secrets: str) -> Path:
 def in_folder(folder: Path, because: str) -> State:
     """A state in a folder of this machine, whose secrets no passphrase keeps: there are none in an environment."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    backend = f"file://{folder}"
+    backend = f"{_FILE}{folder}"
     return State(backend, because, "passphrase", variables={BACKEND: backend, PASSPHRASE: ""})
+
+
+def mend(state: State) -> None:
+    """Take away what a killed engine left half-written in a state on this machine. Safe to repeat.
+
+    Beside each file the engine's library keeps one with its attributes, which it makes empty before it fills it; what
+    lies beside an empty one it cannot read ("EOF"), and without any it reads it all the same.
+    """
+    if not state.backend.startswith(_FILE):
+        return
+    folder = Path(state.backend.removeprefix(_FILE).partition("?")[0]).expanduser() / ".pulumi"
+    for attributes in folder.rglob("*.attrs"):
+        with suppress(FileNotFoundError):  # whoever else works with this state may have taken it away
+            if not attributes.stat().st_size:
+                attributes.unlink()
+
+
+@contextmanager
+def unsalted(place: Place, state: State) -> Iterator[None]:
+    """Leave the stack's file as it was where the engine writes nothing into it but a salt for an empty passphrase.
+
+    The file belongs under version control, and such a salt, another one on each machine, keeps nothing.
+    """
+    before = place.file.read_bytes()
+    try:
+        yield
+    finally:
+        lines = place.file.read_bytes().decode().splitlines()
+        rest = [line for line in lines if not line.startswith(_SALT)]
+        if state.variables.get(PASSPHRASE) == "" and rest == before.decode().splitlines() != lines:
+            place.file.write_bytes(before)
 
 
 def _apart(folder: Path) -> State:
@@ -109,8 +143,8 @@ def _written(place: Place, folders: Folders) -> State | None:
             given=backend,
             allowed=", ".join(f"{scheme}://…" for scheme in _SCHEMES),
         )
-    if backend.startswith("file://"):
-        return in_folder((folders.root / backend.removeprefix("file://")).resolve(), folders.config.name)
+    if backend.startswith(_FILE):
+        return in_folder((folders.root / backend.removeprefix(_FILE)).resolve(), folders.config.name)
     return State(backend, folders.config.name, str(entry.get("secrets", "")), variables={BACKEND: backend})
 
 

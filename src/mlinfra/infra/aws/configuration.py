@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from mlinfra.errors import Problem
-from mlinfra.infra.configuration import CloudConfiguration, Part, Rule
+from mlinfra.infra.configuration import CloudConfiguration, Part, Rule, address_range, one_network
 from mlinfra.spec.names import Name  # noqa: TC001  pydantic reads the annotation
 
 if TYPE_CHECKING:
@@ -17,28 +15,17 @@ if TYPE_CHECKING:
 
 STORES = ("artefacts", "data", "captures", "approvals")
 ROLES = ("trainer", "server", "deployer", "approver")
-_SMALLEST, _LARGEST = 24, 16  # prefix lengths between which three subnets fit and a VPC may have
+# Prefix lengths between which three subnets fit and a VPC may have.
+_RANGE = address_range("10.80.0.0/16", largest=16, smallest=24, what="VPC")
 
 Arn = Annotated[str, Field(pattern=r"^arn:aws[\w-]*:[\w-]+:[\w-]*:(\d{12})?:.+$")]
 RoleArn = Annotated[str, Field(pattern=r"^arn:aws[\w-]*:iam::\d{12}:role/.+$")]
 
 
-def _range(text: str) -> str:
-    try:
-        network = IPv4Network(text)
-    except ValueError as exc:
-        raise PydanticCustomError("cidr", "not a range of addresses", {"allowed": "10.80.0.0/16"}) from exc
-    if not _LARGEST <= network.prefixlen <= _SMALLEST:
-        raise PydanticCustomError("cidr", "a range that no VPC can have", {"allowed": f"/{_LARGEST} to /{_SMALLEST}"})
-    return text
-
-
 class Network(Part):
     """The network that the stack makes where the stage is private."""
 
-    cidr: Annotated[str, AfterValidator(_range)] = Field(
-        "10.80.0.0/16", description="The VPC's range of addresses, /16 to /24"
-    )
+    cidr: Annotated[str, _RANGE] = Field("10.80.0.0/16", description="The VPC's range of addresses, /16 to /24")
 
 
 class AdoptedNetwork(Part):
@@ -118,8 +105,13 @@ class AwsConfiguration(CloudConfiguration):
 
     @property
     def native_id(self) -> str:
-        """What sets this environment apart from every other: the environment's own id."""
+        """Account, region and name."""
         return f"aws:{self.account}:{self.region}:{self.name}"
+
+    @property
+    def known_signers(self) -> frozenset[str]:
+        """The systems whose provider is adopted."""
+        return frozenset(map(str, self.adopt.identity_providers))
 
 
 def _own_account(configuration: AwsConfiguration) -> Iterable[Problem]:
@@ -142,28 +134,6 @@ def _own_region(configuration: AwsConfiguration) -> Iterable[Problem]:
             )
 
 
-def _one_network(configuration: AwsConfiguration) -> Iterable[Problem]:
-    if configuration.adopt.network and configuration.network != Network():
-        yield Problem(
-            "a network is made or adopted, not both",
-            "network.cidr",
-            given=configuration.network.cidr,
-            allowed="one of mlinfra:network and mlinfra:adopt.network",
-        )
-
-
-def _needed_providers(configuration: AwsConfiguration) -> Iterable[Problem]:
-    """Azure DevOps has an issuer for every organisation, so that there is no public one to fall back on."""
-    for place, trust in enumerate(configuration.trusts):
-        adopted = trust.system in configuration.adopt.identity_providers
-        if trust.system == "azure-devops" and not trust.issuer and not adopted:
-            yield Problem(
-                "an organisation of Azure DevOps has an issuer of its own",
-                f"trusts.{place}.issuer",
-                allowed="https://vstoken.dev.azure.com/<organisation id>",
-            )
-
-
 def _ranges(configuration: AwsConfiguration) -> Iterable[Problem]:
     for name, endpoint in configuration.endpoints.items():
         if endpoint.scale.max < endpoint.scale.min:
@@ -179,7 +149,6 @@ AwsConfiguration.RULES = (
     *CloudConfiguration.RULES,
     Rule(("adopt", "account"), _own_account),
     Rule(("adopt", "region"), _own_region),
-    Rule(("adopt", "network"), _one_network),
-    Rule(("adopt", "trusts"), _needed_providers),
+    one_network(),
     Rule(("endpoints",), _ranges),
 )

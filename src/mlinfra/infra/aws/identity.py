@@ -30,7 +30,6 @@ CI = "ci"
 _RUN_BY_SAGEMAKER = ("trainer", "server")
 _HOURS = {"trainer": 1, "server": 1, "deployer": 4, "approver": 1, CI: 4}  # longest session; a roll-out takes a while
 _POLICIES = {"deployer": CALLER, CI: CALLER}  # identities that share another one's policy
-_ISSUERS = {"github": "https://token.actions.githubusercontent.com", "gitlab": "https://gitlab.com"}
 _AUDIENCES = {
     "github": "sts.amazonaws.com",
     "gitlab": "https://gitlab.com",
@@ -108,7 +107,7 @@ class Identities(Component):
         if trust.system not in self._signers:
             self._signers[trust.system] = iam.OpenIdConnectProvider(
                 self.named(trust.system),
-                url=_issuer(trust),
+                url=trust.signed_by,
                 client_id_lists=[_audience(trust)],
                 tags=self.tags,
                 opts=self.child(),
@@ -149,7 +148,7 @@ def _trust(configuration: AwsConfiguration, identity: str) -> str:
 
 
 def _federated(trust: Trust, provider: str) -> names.Document:
-    issuer = _issuer(trust).removeprefix("https://").rstrip("/")
+    issuer = trust.signed_by.removeprefix("https://").rstrip("/")
     return {
         "Effect": "Allow",
         "Principal": {"Federated": provider},
@@ -158,10 +157,6 @@ def _federated(trust: Trust, provider: str) -> names.Document:
             "StringEquals": {f"{issuer}:aud": _audience(trust), f"{issuer}:sub": list(trust.subjects)},
         },
     }
-
-
-def _issuer(trust: Trust) -> str:
-    return trust.issuer or _ISSUERS[trust.system]
 
 
 def _audience(trust: Trust) -> str:

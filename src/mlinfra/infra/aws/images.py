@@ -34,11 +34,11 @@ class Images(Component):
     ) -> None:
         """Register them."""
         super().__init__("aws:Images", name, configuration, options)
-        self.prefix = f"mlinfra-{configuration.name}-{names.suffix(configuration)}"
+        self.prefix = f"mlinfra-{configuration.name}-{configuration.suffix}"
         self.registry = f"{names.registry(configuration)}/{self.prefix}"
         for each in REPOSITORIES:
             self._repository(each, key)
-        cache = f"mlinfra-{names.suffix(configuration)}"
+        cache = f"mlinfra-{configuration.suffix}"
         ecr.PullThroughCacheRule(
             self.named("cache"), ecr_repository_prefix=cache, upstream_registry_url=_UPSTREAM, opts=self.child()
         )

@@ -50,7 +50,7 @@ class Key(Component):
             )
             kms.Alias(
                 self.named("alias"),
-                name=f"alias/mlinfra-{configuration.name}-{names.suffix(configuration)}",
+                name=f"alias/mlinfra-{configuration.name}-{configuration.suffix}",
                 target_key_id=key.key_id,
                 opts=self.child(),
             )

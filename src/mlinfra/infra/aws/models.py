@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from pulumi_aws import sagemaker
 
-from mlinfra.infra.aws import names
 from mlinfra.infra.component import Component
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ class ModelGroups(Component):
         self.groups = {
             model: sagemaker.ModelPackageGroup(
                 self.named(model),
-                model_package_group_name=f"{model}-{names.suffix(configuration)}",
+                model_package_group_name=f"{model}-{configuration.suffix}",
                 tags=self.tags,
                 opts=self.guarded(),
             )

@@ -50,7 +50,7 @@ class Budget(Component):
         self._aws = configuration
         self.budget = budgets.Budget(
             self.named("budget"),
-            name=f"mlinfra-{configuration.name}-{names.suffix(configuration)}",
+            name=f"mlinfra-{configuration.name}-{configuration.suffix}",
             budget_type="COST",
             limit_amount=str(configuration.monthly_budget),
             limit_unit="USD",

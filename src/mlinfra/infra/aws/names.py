@@ -5,7 +5,6 @@ Names carry six digits of the environment's id, so that two environments never m
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.catalog.aws.addresses import domain, partition
@@ -16,19 +15,14 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 
-def suffix(configuration: AwsConfiguration) -> str:
-    """Six hex digits of the environment's id, as `Environment.suffix` has them."""
-    return hashlib.sha256(configuration.native_id.encode()).hexdigest()[:6]
-
-
 def bucket(configuration: AwsConfiguration, use: str) -> str:
     """At most 59 characters: `mlinfra-risk-dev-artefacts-1a2b3c`."""
-    return f"mlinfra-{configuration.name}-{use}-{suffix(configuration)}"
+    return f"mlinfra-{configuration.name}-{use}-{configuration.suffix}"
 
 
 def role(configuration: AwsConfiguration, identity: str) -> str:
     """At most 56 characters of the 64 that a role's name may have."""
-    return f"mlinfra-{configuration.name}-{identity}-{suffix(configuration)}"
+    return f"mlinfra-{configuration.name}-{identity}-{configuration.suffix}"
 
 
 def role_arn(configuration: AwsConfiguration, identity: str) -> str:

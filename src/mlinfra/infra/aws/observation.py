@@ -40,7 +40,7 @@ class Logs(Component):
         """Register it."""
         super().__init__("aws:Logs", name, configuration, options)
         self._aws = configuration
-        self.group = f"/mlinfra/{configuration.name}-{names.suffix(configuration)}"
+        self.group = f"/mlinfra/{configuration.name}-{configuration.suffix}"
         made = cloudwatch.LogGroup(
             self.named("group"),
             name=self.group,
@@ -99,7 +99,7 @@ class Notices(Component):
         else:
             made = sns.Topic(
                 self.named("topic"),
-                name=f"mlinfra-{configuration.name}-{names.suffix(configuration)}",
+                name=f"mlinfra-{configuration.name}-{configuration.suffix}",
                 kms_master_key_id=key,
                 tags=self.tags,
                 opts=self.child(),
@@ -130,7 +130,7 @@ class Dashboard(Component):
         super().__init__("aws:Dashboard", name, configuration, options)
         made = cloudwatch.Dashboard(
             self.named("page"),
-            dashboard_name=f"mlinfra-{configuration.name}-{names.suffix(configuration)}",
+            dashboard_name=f"mlinfra-{configuration.name}-{configuration.suffix}",
             dashboard_body=json.dumps({"widgets": _widgets(configuration)}),
             opts=self.child(),
         )
@@ -161,7 +161,7 @@ def _publishers(configuration: AwsConfiguration, arn: str) -> names.Document:
 
 def _widgets(configuration: AwsConfiguration) -> list[names.Document]:
     """A search finds what exists when the page is opened, so that the page need not know the endpoints."""
-    own = f"-{names.suffix(configuration)}"
+    own = f"-{configuration.suffix}"
     charts = (
         ("Requests", "Invocations", "Sum"),
         ("Errors of the model", "Invocation5XXErrors", "Sum"),

@@ -30,7 +30,7 @@ class Secrets(Component):
     ) -> None:
         """Register them, without values: `aws secretsmanager put-secret-value` fills them."""
         super().__init__("aws:Secrets", name, configuration, options)
-        self.prefix = f"mlinfra/{configuration.name}-{names.suffix(configuration)}/"
+        self.prefix = f"mlinfra/{configuration.name}-{configuration.suffix}/"
         kept = _GONE_AT_ONCE if self.profile.destroy_contents else self.profile.key_deletion_days
         self.secrets = {
             secret: secretsmanager.Secret(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.infra.aws import names
 from mlinfra.infra.aws.compute import Compute
 from mlinfra.infra.aws.endpoints import Endpoint
 from mlinfra.infra.aws.identity import Identities
@@ -53,7 +52,7 @@ class AwsStack(Component):
         )
         self._budget()
         self.endpoints = self._endpoints(key)
-        self.finish(environment=names.suffix(configuration))
+        self.finish(environment=configuration.suffix)
 
     def export(self) -> Output[dict[str, Any]]:
         """Export the environment under the name that `mlinfra env sync` asks for."""

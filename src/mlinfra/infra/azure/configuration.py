@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from mlinfra.errors import Problem
-from mlinfra.infra.configuration import CloudConfiguration, Part, Rule
+from mlinfra.infra.configuration import CloudConfiguration, Part, Rule, address_range, one_network
 from mlinfra.spec.names import Name  # noqa: TC001  pydantic reads the annotation
 
 if TYPE_CHECKING:
@@ -19,7 +17,7 @@ STORES = ("artefacts", "data", "captures", "approvals")
 IDENTITIES = ("trainer", "server", "deployer", "approver")
 _GUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _GROUP = rf"/subscriptions/{_GUID}/resourceGroups/[\w.()-]+"
-_SMALLEST, _LARGEST = 28, 8  # prefix lengths that a subnet may have
+_RANGE = address_range("10.80.0.0/20", largest=8, smallest=28, what="subnet")
 
 # What a private endpoint reaches, and the zone in which its name is looked up.
 ZONES = {
@@ -36,20 +34,10 @@ def _id(provider: str) -> str:
     return rf"^{_GROUP}/providers/{provider}$"
 
 
-def _range(text: str) -> str:
-    try:
-        network = IPv4Network(text)
-    except ValueError as exc:
-        raise PydanticCustomError("cidr", "not a range of addresses", {"allowed": "10.80.0.0/20"}) from exc
-    if not _LARGEST <= network.prefixlen <= _SMALLEST:
-        raise PydanticCustomError("cidr", "a range that no subnet can have", {"allowed": "/8 to /28"})
-    return text
-
-
 class Network(Part):
     """The network from which people and pipelines reach a private environment."""
 
-    cidr: Annotated[str, AfterValidator(_range)] = Field("10.80.0.0/20", description="The VNet's range, /8 to /28")
+    cidr: Annotated[str, _RANGE] = Field("10.80.0.0/20", description="The VNet's range, /8 to /28")
     hosts: tuple[Annotated[str, Field(pattern=r"^[a-z0-9.-]+\.[a-z]+$")], ...] = Field(
         (), description="Hosts that jobs may reach, by a firewall that costs by the hour: those of the package index"
     )
@@ -132,7 +120,7 @@ class AzureConfiguration(CloudConfiguration):
 
     @property
     def native_id(self) -> str:
-        """What sets this environment apart from every other: the environment's own id."""
+        """Subscription, resource group, workspace, region and name."""
         return f"azure:{self.account}:{self.resource_group}:{self.workspace}:{self.region}:{self.name}"
 
     @property
@@ -165,33 +153,16 @@ def _own_group(configuration: AzureConfiguration) -> Iterable[Problem]:
         )
 
 
-def _one_network(configuration: AzureConfiguration) -> Iterable[Problem]:
-    if configuration.adopt.network and configuration.network.cidr != Network().cidr:
-        yield Problem(
-            "a network is made or adopted, not both",
-            "network.cidr",
-            given=configuration.network.cidr,
-            allowed="one of mlinfra:network and mlinfra:adopt.network",
-        )
+def _no_way_out(configuration: AzureConfiguration) -> Iterable[Problem]:
     if configuration.isolated and configuration.network.hosts:
         given = ", ".join(configuration.network.hosts)
         yield Problem("isolated jobs have no way out", "network.hosts", given=given, allowed="none")
-
-
-def _issuers(configuration: AzureConfiguration) -> Iterable[Problem]:
-    for place, trust in enumerate(configuration.trusts):
-        if trust.system == "azure-devops" and not trust.issuer:
-            yield Problem(
-                "an organisation of Azure DevOps has an issuer of its own",
-                f"trusts.{place}.issuer",
-                allowed="https://vstoken.dev.azure.com/<organisation id>",
-            )
 
 
 AzureConfiguration.RULES = (
     *CloudConfiguration.RULES,
     Rule(("adopt", "account"), _own_subscription),
     Rule(("adopt",), _own_group),
-    Rule(("adopt", "network", "isolated"), _one_network),
-    Rule(("trusts",), _issuers),
+    one_network("hosts"),
+    Rule(("network", "isolated"), _no_way_out),
 )

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from pulumi import ResourceOptions
 from pulumi_azure_native import machinelearningservices as ml
 
-from mlinfra.infra.azure import names
 from mlinfra.infra.component import Component
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class Endpoints(Component):
         self.shells = {
             endpoint: ml.OnlineEndpoint(
                 self.named(endpoint),
-                endpoint_name=f"{endpoint}-{names.suffix(configuration)}",
+                endpoint_name=f"{endpoint}-{configuration.suffix}",
                 workspace_name=configuration.workspace,
                 resource_group_name=configuration.resource_group,
                 location=configuration.region,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from pulumi import Output, ResourceOptions
 from pulumi_azure_native import machinelearningservices as ml
 
-from mlinfra.infra.azure import names
 from mlinfra.infra.component import Component
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ class SharedRegistry(Component):
         )
         self.registry = ml.Registry(
             self.named("registry"),
-            registry_name=f"{registry}-{names.suffix(configuration)}",
+            registry_name=f"{registry}-{configuration.suffix}",
             resource_group_name=configuration.resource_group,
             location=configuration.region,
             identity=ml.ManagedServiceIdentityArgs(type="SystemAssigned"),
@@ -127,7 +126,7 @@ class SharedRegistry(Component):
             tags=self.tags,
             opts=self.guarded(),
         )
-        self.name_of_it = f"{registry}-{names.suffix(configuration)}"
+        self.name_of_it = f"{registry}-{configuration.suffix}"
         self.finish(registry=self.name_of_it)
 
 

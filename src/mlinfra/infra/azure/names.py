@@ -5,30 +5,25 @@ Names carry six digits of the environment's id, so that two environments never m
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
 if TYPE_CHECKING:
     from mlinfra.infra.azure.configuration import AzureConfiguration
 
+Document = dict[str, Any]
 _COMPACT = 14  # characters of the environment's name in names of at most 24 without dashes
-
-
-def suffix(configuration: AzureConfiguration) -> str:
-    """Six hex digits of the environment's id, as `Environment.suffix` has them."""
-    return hashlib.sha256(configuration.native_id.encode()).hexdigest()[:6]
 
 
 def own(configuration: AzureConfiguration, use: str = "") -> str:
     """`mlinfra-risk-dev-logs-1a2b3c`: for what may be long."""
-    return "-".join(("mlinfra", configuration.name, *([use] if use else []), suffix(configuration)))
+    return "-".join(("mlinfra", configuration.name, *([use] if use else []), configuration.suffix))
 
 
 def compact(configuration: AzureConfiguration, use: str) -> str:
     """Three letters for the use, the name without dashes, six digits: at most 24 characters."""
     short = configuration.name.replace("-", "")[:_COMPACT]
-    return f"{use[:3]}{short}{suffix(configuration)}"
+    return f"{use[:3]}{short}{configuration.suffix}"
 
 
 def group_id(configuration: AzureConfiguration) -> str:
@@ -37,7 +32,7 @@ def group_id(configuration: AzureConfiguration) -> str:
 
 
 def assignment(configuration: AzureConfiguration, *parts: str) -> str:
-    """A role assignment's name, which must be a GUID and the same at every run."""
+    """The name of a role or an assignment, which must be a GUID and the same at every run."""
     return str(uuid5(NAMESPACE_URL, "|".join((configuration.native_id, *parts))))
 
 

@@ -87,7 +87,7 @@ class Alarms(Component):
             resource_group_name=configuration.resource_group,
             location="Global",
             enabled=True,
-            group_short_name=f"ml{names.suffix(configuration)}"[:_SHORT_NAME],
+            group_short_name=f"ml{configuration.suffix}"[:_SHORT_NAME],
             email_receivers=[
                 monitor.MicrosoftCommonEmailReceiverArgs(
                     name=f"mail-{number + 1}", email_address=address, use_common_alert_schema=True

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from pulumi import ResourceOptions
 from pulumi_azure_native import resources
 
+from mlinfra.environment import AzureEnvironment
 from mlinfra.infra.azure import names
 from mlinfra.infra.azure.compute import Compute
 from mlinfra.infra.azure.endpoints import Endpoints
-from mlinfra.infra.azure.identity import Identities, Scopes
+from mlinfra.infra.azure.identity import Identities
 from mlinfra.infra.azure.images import Images
 from mlinfra.infra.azure.keys import Key
 from mlinfra.infra.azure.models import SharedRegistry, Workspace
@@ -23,7 +24,7 @@ from mlinfra.infra.component import Component
 from mlinfra.infra.environment import export
 
 if TYPE_CHECKING:
-    from pulumi import Output
+    from pulumi import Input, Output
 
     from mlinfra.infra.azure.configuration import AzureConfiguration
 
@@ -83,8 +84,8 @@ class AzureStack(Component):
         )
         self.network = self._network(inside)
         self._watch(inside)
-        self.identities.grant(Scopes(self.workspace.id, self.stores.containers, self.images.id, self.vault.id))
-        self.finish(environment=names.suffix(configuration))
+        self.identities.grant(self._described(), self._targets())
+        self.finish(environment=configuration.suffix)
 
     def export(self) -> Output[dict[str, Any]]:
         """Export the environment under the name that `mlinfra env sync` asks for."""
@@ -115,6 +116,37 @@ class AzureStack(Component):
             },
             native={"tenant": configuration.tenant, "client_ids": self.identities.client_ids},
         )
+
+    def _described(self) -> AzureEnvironment:
+        """The part of the environment on which rights depend; every name in it is known before anything exists."""
+        configuration = self.configuration
+        return AzureEnvironment.model_validate(
+            {
+                "name": configuration.name,
+                "region": configuration.region,
+                "account": configuration.account,
+                "resource_group": configuration.resource_group,
+                "workspace": configuration.workspace,
+                "registry": self.registry.name_of_it if self.registry else "",
+                "stores": {use: {"uri": uri} for use, uri in self.stores.uris.items()},
+                "identities": self.identities.known(),
+                "registries": {"images": self.images.server},
+                "vaults": {"default": self.vault.uri},
+            }
+        )
+
+    def _targets(self) -> dict[str, Input[str]]:
+        """The ids of what rights lie on, adopted ones among them, by kind and name."""
+        configuration = self.configuration
+        shared = {f"registries/{self.registry.name_of_it}": self.registry.registry.id} if self.registry else {}
+        return {
+            **{f"containers/{use}": each for use, each in self.stores.containers.items()},
+            f"registries/{self.images.registry_name}": self.images.id,
+            f"vaults/{self.vault.name_of_it}": self.vault.id,
+            f"workspaces/{configuration.workspace}": self.workspace.id,
+            f"resourceGroups/{configuration.resource_group}": names.group_id(configuration),
+            **shared,
+        }
 
     def _group(self) -> resources.ResourceGroup:
         configuration = self.configuration

@@ -23,7 +23,7 @@ def declare(wanted: Wanted) -> None:
     free = pulumi.ResourceOptions(provider=provider)
     name = f"mlinfra-state-{wanted.name}"
     labels = {key.lower(): value.lower() for key, value in wanted.tags.items()}
-    ring = gcp.kms.KeyRing(name, name=name, location=wanted.region, opts=guarded)
+    ring = gcp.kms.KeyRing(name, location=wanted.region, opts=guarded)  # names of rings are never free again
     key = gcp.kms.CryptoKey(name, name=name, key_ring=ring.id, rotation_period=_ROTATION, labels=labels, opts=guarded)
     agent = gcp.storage.get_project_service_account_output(
         project=wanted.account, opts=pulumi.InvokeOutputOptions(provider=provider)

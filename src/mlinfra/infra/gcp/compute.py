@@ -41,7 +41,7 @@ class Compute(Component):
         growth = {"min_replica_count": str(wanted.replicas), "max_replica_count": str(wanted.most)}
         made = vertex.AiPersistentResource(
             self.named(pool),
-            name=f"{pool}-{names.suffix(self._gcp)}",
+            name=f"{pool}-{self._gcp.suffix}",
             display_name=pool,
             location=self._gcp.region,
             resource_pools=[

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from mlinfra.errors import Problem
-from mlinfra.infra.configuration import CloudConfiguration, Part, Rule
+from mlinfra.infra.configuration import CloudConfiguration, Part, Rule, address_range, one_network
 from mlinfra.spec.names import Name  # noqa: TC001  pydantic reads the annotation
 
 if TYPE_CHECKING:
@@ -18,29 +16,17 @@ if TYPE_CHECKING:
 
 STORES = ("artefacts", "data", "captures", "approvals")
 ACCOUNTS = ("trainer", "server", "deployer", "approver")
-_SMALLEST, _LARGEST = 28, 8  # prefix lengths that a subnetwork may have
+_RANGE = address_range("10.80.0.0/20", largest=8, smallest=28, what="subnetwork")
 _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
 
 Email = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z0-9.-]+\.iam\.gserviceaccount\.com$")]
 
 
-def _range(text: str) -> str:
-    try:
-        network = IPv4Network(text)
-    except ValueError as exc:
-        raise PydanticCustomError("cidr", "not a range of addresses", {"allowed": "10.80.0.0/20"}) from exc
-    if not _LARGEST <= network.prefixlen <= _SMALLEST:
-        raise PydanticCustomError("cidr", "a range that no subnetwork can have", {"allowed": "/8 to /28"})
-    return text
-
-
 class Network(Part):
     """The network that the stack makes where the stage is private."""
 
-    cidr: Annotated[str, AfterValidator(_range)] = Field(
-        "10.80.0.0/20", description="The subnetwork's range, /8 to /28"
-    )
+    cidr: Annotated[str, _RANGE] = Field("10.80.0.0/20", description="The subnetwork's range, /8 to /28")
     nat: bool = Field(default=False, description="Jobs may reach the internet, through a NAT: for package indexes")
 
 
@@ -108,7 +94,7 @@ class GcpConfiguration(CloudConfiguration):
 
     @property
     def native_id(self) -> str:
-        """What sets this environment apart from every other: the environment's own id."""
+        """Project, region and name."""
         return f"gcp:{self.account}:{self.region}:{self.name}"
 
 
@@ -155,26 +141,9 @@ def _own_region(configuration: GcpConfiguration) -> Iterable[Problem]:
         )
 
 
-def _one_network(configuration: GcpConfiguration) -> Iterable[Problem]:
-    if configuration.adopt.network and configuration.network != Network():
-        yield Problem(
-            "a network is made or adopted, not both",
-            "network.cidr",
-            given=configuration.network.cidr,
-            allowed="one of mlinfra:network and mlinfra:adopt.network",
-        )
+def _no_way_out(configuration: GcpConfiguration) -> Iterable[Problem]:
     if configuration.isolated and configuration.network.nat:
         yield Problem("isolated containers have no way out", "network.nat", given="true", allowed="false")
-
-
-def _issuers(configuration: GcpConfiguration) -> Iterable[Problem]:
-    for place, trust in enumerate(configuration.trusts):
-        if trust.system == "azure-devops" and not trust.issuer:
-            yield Problem(
-                "an organisation of Azure DevOps has an issuer of its own",
-                f"trusts.{place}.issuer",
-                allowed="https://vstoken.dev.azure.com/<organisation id>",
-            )
 
 
 def _pools(configuration: GcpConfiguration) -> Iterable[Problem]:
@@ -193,7 +162,7 @@ GcpConfiguration.RULES = (
     Rule(("tags",), _labels),
     Rule(("adopt", "account"), _own_project),
     Rule(("adopt", "region"), _own_region),
-    Rule(("adopt", "network", "isolated"), _one_network),
-    Rule(("trusts",), _issuers),
+    one_network(),
+    Rule(("network", "isolated"), _no_way_out),
     Rule(("pools",), _pools),
 )

@@ -33,7 +33,7 @@ class Endpoints(Component):
             endpoint: vertex.AiEndpoint(
                 self.named(endpoint),
                 name=names.endpoint_id(configuration, endpoint),
-                display_name=f"{endpoint}-{names.suffix(configuration)}",
+                display_name=f"{endpoint}-{configuration.suffix}",
                 location=configuration.region,
                 dedicated_endpoint_enabled=None if private else configuration.dedicated_endpoints,
                 private_service_connect_config={

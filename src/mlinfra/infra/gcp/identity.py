@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from mlinfra.infra.gcp.configuration import GcpConfiguration
 
 CI = "ci"
-_ISSUERS = {"github": "https://token.actions.githubusercontent.com", "gitlab": "https://gitlab.com"}
 _NUMBER = "{number}"  # in a condition: where the project's number comes when it is known
 _ACTS_AS = "roles/iam.workloadIdentityUser"
 
@@ -78,7 +77,7 @@ class Identities(Component):
         roles = {}
         for own, role in told["roles"].items():
             roles[f"projects/{self._gcp.account}/roles/{own}"] = projects.IAMCustomRole(
-                self.named(own.removeprefix(f"mlinfra_{names.suffix(self._gcp)}_").replace("_", "-")),
+                self.named(own.removeprefix(f"mlinfra_{self._gcp.suffix}_").replace("_", "-")),
                 role_id=own,
                 title=role["title"],
                 description=role["description"],
@@ -128,8 +127,8 @@ class Identities(Component):
     def _pool(self) -> Output[str]:
         pool = iam.WorkloadIdentityPool(
             self.named("pool"),
-            workload_identity_pool_id=f"mlinfra-{names.suffix(self._gcp)}",
-            display_name=f"mlinfra {names.suffix(self._gcp)}",
+            workload_identity_pool_id=f"mlinfra-{self._gcp.suffix}",
+            display_name=f"mlinfra {self._gcp.suffix}",
             description=f"Pipelines of {self._gcp.name}",
             opts=self.child(),
         )
@@ -141,7 +140,7 @@ class Identities(Component):
                 attribute_mapping={"google.subject": "assertion.sub"},
                 attribute_condition=f"assertion.sub in {json.dumps(list(trust.subjects))}",
                 oidc={
-                    "issuer_uri": trust.issuer or _ISSUERS[trust.system],
+                    "issuer_uri": trust.signed_by,
                     "allowed_audiences": [trust.audience] if trust.audience else None,
                 },
                 opts=self.child(),
@@ -152,6 +151,7 @@ class Identities(Component):
 
 def _described(configuration: GcpConfiguration, emails: Mapping[str, str], vault: str) -> GcpEnvironment:
     """The part of the environment on which permissions depend; every name in it is known before anything exists."""
+    own = names.registry(configuration, names.own(configuration))
     return GcpEnvironment.model_validate(
         {
             "name": configuration.name,
@@ -161,8 +161,9 @@ def _described(configuration: GcpConfiguration, emails: Mapping[str, str], vault
             "identities": dict(emails),
             "images": {
                 "base": {"uri": base_image(configuration)},
-                "serving": {"uri": f"{names.registry(configuration, names.own(configuration))}/serving"},
+                "serving": {"uri": f"{own}/serving"},
             },
+            "registries": {"images": own},
             "vaults": {"default": vault},
             "native": {"project_number": _NUMBER},
         }

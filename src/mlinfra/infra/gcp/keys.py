@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pulumi import Output, ResourceOptions
+from pulumi import Output
 from pulumi_gcp import kms, projects
 
 from mlinfra.infra.component import Component
 from mlinfra.infra.gcp import names
 
 if TYPE_CHECKING:
+    from pulumi import ResourceOptions
+
     from mlinfra.infra.gcp.configuration import GcpConfiguration
 
 _ROTATION = f"{90 * 86_400}s"
@@ -23,7 +25,8 @@ _AGENTS = ("aiplatform.googleapis.com", "artifactregistry.googleapis.com", "secr
 class Key(Component):
     """A key that rotates every 90 days, and the services that may use it; or one that exists, with the same grants.
 
-    A key ring cannot be deleted: after `destroy` its name stays taken, and the next stack of that name finds it there.
+    Key rings and keys are never gone: the provider destroys the key's versions and forgets the rest, and the names stay
+    taken. The ring's name is therefore the engine's, another one for each stack that is made.
     """
 
     def __init__(
@@ -48,9 +51,8 @@ class Key(Component):
     def _made(self) -> kms.CryptoKey:
         ring = kms.KeyRing(
             self.named("ring"),
-            name=names.own(self._gcp),
             location=self._gcp.region,
-            opts=self.child(ResourceOptions(retain_on_delete=True)),
+            opts=self.child(),
         )
         return kms.CryptoKey(
             self.named("key"),

@@ -40,7 +40,7 @@ class Budget(Component):
             amount={"specified_amount": amount},
             budget_filter={
                 "projects": [f"projects/{configuration.account}"],
-                "labels": {"mlinfra_environment": names.suffix(configuration)},
+                "labels": {"mlinfra_environment": configuration.suffix},
                 "calendar_period": "MONTH",
             },
             threshold_rules=[

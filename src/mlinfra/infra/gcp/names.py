@@ -11,18 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlinfra.infra.gcp.configuration import GcpConfiguration
 
-_ENDPOINT_DIGITS = 10  # the longest id that the provider takes for an endpoint; it has no leading zero
+_ENDPOINT_DIGITS = 9  # what the service takes of digits alone, without a leading zero; its provider would take ten
 Document = dict[str, Any]
-
-
-def suffix(configuration: GcpConfiguration) -> str:
-    """Six hex digits of the environment's id, as `Environment.suffix` has them."""
-    return hashlib.sha256(configuration.native_id.encode()).hexdigest()[:6]
 
 
 def own(configuration: GcpConfiguration, use: str = "") -> str:
     """`mlinfra-risk-dev-artefacts-1a2b3c`, at most 59 characters: buckets, networks, repositories, sinks."""
-    parts = ("mlinfra", configuration.name, *([use] if use else []), suffix(configuration))
+    parts = ("mlinfra", configuration.name, *([use] if use else []), configuration.suffix)
     return "-".join(parts)
 
 
@@ -34,19 +29,13 @@ def bucket(configuration: GcpConfiguration, use: str) -> str:
 
 def account_id(configuration: GcpConfiguration, identity: str) -> str:
     """A service account's id, which has at most 30 characters: the environment's name does not fit."""
-    return f"mlinfra-{identity}-{suffix(configuration)}"
+    return f"mlinfra-{identity}-{configuration.suffix}"
 
 
 def email(configuration: GcpConfiguration, identity: str) -> str:
     """The e-mail that the service account will have, or has where it is adopted."""
     adopted = {str(name): address for name, address in configuration.adopt.service_accounts.items()}.get(identity)
     return adopted or f"{account_id(configuration, identity)}@{configuration.account}.iam.gserviceaccount.com"
-
-
-def key(configuration: GcpConfiguration) -> str:
-    """The resource name of the environment's key."""
-    ring = f"projects/{configuration.account}/locations/{configuration.region}/keyRings/{own(configuration)}"
-    return configuration.adopt.key or f"{ring}/cryptoKeys/main"
 
 
 def registry(configuration: GcpConfiguration, repository: str) -> str:
@@ -67,4 +56,4 @@ def labels(configuration: GcpConfiguration) -> dict[str, str]:
     `mlinfra_environment` is the suffix, as the adapter's labels have it.
     """
     tags = {key.lower(): value.lower() for key, value in configuration.tags.items()}
-    return {**tags, "mlinfra_environment": suffix(configuration), "mlinfra_stage": configuration.stage}
+    return {**tags, "mlinfra_environment": configuration.suffix, "mlinfra_stage": configuration.stage}

@@ -29,7 +29,7 @@ class Secrets(Component):
         """Register them, without values: `gcloud secrets versions add` fills them."""
         super().__init__("gcp:Secrets", name, configuration, options)
         encryption = {"customer_managed_encryption": {"kms_key_name": key.id}} if key else {}
-        prefix = f"mlinfra-{names.suffix(configuration)}-"
+        prefix = f"mlinfra-{configuration.suffix}-"
         replicas = [{"location": configuration.region, **encryption}]
         self.secrets = {
             secret: secretmanager.Secret(

@@ -73,7 +73,7 @@ class GcpStack(Component):
         self.endpoints = Endpoints(
             self.named("endpoints"), configuration, private=bool(private), key=self.key, options=then
         )
-        self.finish(environment=names.suffix(configuration))
+        self.finish(environment=configuration.suffix)
 
     def export(self) -> Output[dict[str, Any]]:
         """Export the environment under the name that `mlinfra env sync` asks for."""

@@ -40,7 +40,7 @@ def store(emulator: AwsEmulator, environment: AwsEnvironment, bucket: str) -> Ca
             prefix=prefix,
             endpoint=emulator.url,
             region=emulator.region,
-            client_options={"allow_http": True},
+            client_options={"allow_http": True, "timeout": "5m"},  # half a gigabyte on a busy machine
             retry_config={"max_retries": 0},
             **emulator.credentials(principal).as_document(),
         )

@@ -14,8 +14,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from mlinfra import save_model
-from mlinfra.emulator.gcp.artifacts.images import KIT_SERVER
 from mlinfra.emulator.isolation import scrub
+from mlinfra.emulator.programs import KIT_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,6 +9,7 @@ import grpc
 import pytest
 import requests
 from google.api_core import exceptions
+from google.api_core.retry import Retry
 from google.cloud import aiplatform_v1 as vertex
 from google.longrunning import operations_pb2
 from google.oauth2 import service_account
@@ -198,7 +199,8 @@ def test_a_cut_ends_the_connection_without_an_answer(models, parent, emulator, w
     with pytest.raises((exceptions.ServiceUnavailable, requests.exceptions.ConnectionError)):
         models.upload_model(parent=parent, model=model())
     left = 1 if when == "after" else 0
-    assert len(list(models.list_models(parent=parent))) == left
+    patient = Retry(timeout=20)  # the client may not have noticed yet that the connection is gone
+    assert len(list(models.list_models(parent=parent, retry=patient))) == left
     assert models.upload_model(parent=parent, model=model()).result(timeout=20).model
 
 

@@ -96,10 +96,11 @@ class Attendant:
         page = endpoint.hosting.lines(self._tokens.get(endpoint))
         self._tokens[endpoint] = page["token"]
         streams: dict[str, list[tuple[int, str]]] = {}
+        ahead = self._emulator.clock.ahead()
         for line in page["lines"]:
             stream = _stream(endpoint, line["source"])
             if stream:
-                at = datetime.fromisoformat(line["time"]).astimezone(UTC)
+                at = datetime.fromisoformat(line["time"]).astimezone(UTC) + ahead
                 streams.setdefault(stream, []).append((int(at.timestamp() * 1000), line["text"]))
         for stream, events in streams.items():
             with suppress(Refusal):  # a role that may not write logs leaves none

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.emulator.aws.provisioning.kind import Kind, put, same, tags, told_tags, whole
-from mlinfra.emulator.provisioning import Made
+from mlinfra.emulator.aws.provisioning.kind import removed, seen, tags, told_tags
+from mlinfra.emulator.provisioning import Kind, Made, put, same, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mlinfra.emulator.aws.provisioning.cloud import Cloud
-    from mlinfra.emulator.aws.provisioning.kind import Inputs
-    from mlinfra.emulator.provisioning import Declared
+    from mlinfra.emulator.provisioning import Declared, Inputs
+
+_SIGNER = "OpenIDConnectProviderArn"
 
 
 def _role_create(cloud: Cloud, declared: Declared) -> Made:
@@ -43,10 +44,6 @@ def _role_update(cloud: Cloud, declared: Declared, _before: Inputs) -> Mapping[s
 def _role_read(cloud: Cloud, declared: Declared) -> Mapping[str, Any] | None:
     answer = cloud.found("iam", "GetRole", RoleName=declared.id)
     return None if answer is None else told_tags(answer["Role"].get("Tags"))
-
-
-def _role_delete(cloud: Cloud, declared: Declared) -> None:
-    cloud.gone("iam", "DeleteRole", RoleName=declared.id)
 
 
 def _role_policy_put(cloud: Cloud, declared: Declared, _before: Inputs) -> Mapping[str, Any]:
@@ -85,14 +82,6 @@ def _policy_create(cloud: Cloud, declared: Declared) -> Made:
     return Made(told["Arn"], {"arn": told["Arn"]})
 
 
-def _policy_read(cloud: Cloud, declared: Declared) -> Mapping[str, Any] | None:
-    return None if cloud.found("iam", "GetPolicy", PolicyArn=declared.id) is None else {}
-
-
-def _policy_delete(cloud: Cloud, declared: Declared) -> None:
-    cloud.gone("iam", "DeletePolicy", PolicyArn=declared.id)
-
-
 def _signer_create(cloud: Cloud, declared: Declared) -> Made:
     inputs = declared.inputs
     told = cloud.call(
@@ -103,23 +92,21 @@ def _signer_create(cloud: Cloud, declared: Declared) -> Made:
         ThumbprintList=inputs.get("thumbprintLists") or [],
         Tags=tags(inputs),
     )
-    return Made(told["OpenIDConnectProviderArn"], {"arn": told["OpenIDConnectProviderArn"]})
+    return Made(told[_SIGNER], {"arn": told[_SIGNER]})
 
 
-def _signer_read(cloud: Cloud, declared: Declared) -> Mapping[str, Any] | None:
-    answer = cloud.found("iam", "GetOpenIDConnectProvider", OpenIDConnectProviderArn=declared.id)
-    return None if answer is None else {}
-
-
-def _signer_delete(cloud: Cloud, declared: Declared) -> None:
-    cloud.gone("iam", "DeleteOpenIDConnectProvider", OpenIDConnectProviderArn=declared.id)
-
-
-KINDS: dict[str, Kind] = {
-    "aws:iam/role:Role": Kind(_role_create, _role_delete, _role_read, _role_update),
+KINDS: dict[str, Kind[Cloud]] = {
+    "aws:iam/role:Role": Kind(_role_create, removed("iam", "DeleteRole", "RoleName"), _role_read, _role_update),
     "aws:iam/rolePolicy:RolePolicy": Kind(
         put(_role_policy_put), _role_policy_delete, _role_policy_read, _role_policy_put
     ),
-    "aws:iam/policy:Policy": Kind(_policy_create, _policy_delete, _policy_read, same),
-    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": Kind(_signer_create, _signer_delete, _signer_read, same),
+    "aws:iam/policy:Policy": Kind(
+        _policy_create, removed("iam", "DeletePolicy", "PolicyArn"), seen("iam", "GetPolicy", "PolicyArn"), same
+    ),
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": Kind(
+        _signer_create,
+        removed("iam", "DeleteOpenIDConnectProvider", _SIGNER),
+        seen("iam", "GetOpenIDConnectProvider", _SIGNER),
+        same,
+    ),
 }

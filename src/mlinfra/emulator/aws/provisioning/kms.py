@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.emulator.aws.provisioning.kind import Kind, made, same, tags
-from mlinfra.emulator.provisioning import Made
+from mlinfra.emulator.aws.provisioning.kind import removed, seen, tags
+from mlinfra.emulator.provisioning import Kind, Made, made, same
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mlinfra.emulator.aws.provisioning.cloud import Cloud
-    from mlinfra.emulator.aws.provisioning.kind import Inputs
-    from mlinfra.emulator.provisioning import Declared
+    from mlinfra.emulator.provisioning import Declared, Inputs
 
 
 def _key_create(cloud: Cloud, declared: Declared) -> Made:
@@ -54,15 +53,9 @@ def _alias_create(cloud: Cloud, declared: Declared) -> Made:
     return made(declared)
 
 
-def _alias_delete(cloud: Cloud, declared: Declared) -> None:
-    cloud.gone("kms", "DeleteAlias", AliasName=declared.id)
-
-
-def _alias_read(cloud: Cloud, declared: Declared) -> Mapping[str, Any] | None:
-    return None if cloud.found("kms", "DescribeKey", KeyId=declared.id) is None else {}
-
-
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, Kind[Cloud]] = {
     "aws:kms/key:Key": Kind(_key_create, _key_delete, _key_read, _key_update),
-    "aws:kms/alias:Alias": Kind(_alias_create, _alias_delete, _alias_read, same),
+    "aws:kms/alias:Alias": Kind(
+        _alias_create, removed("kms", "DeleteAlias", "AliasName"), seen("kms", "DescribeKey", "KeyId"), same
+    ),
 }

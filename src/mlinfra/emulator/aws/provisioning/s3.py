@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.emulator.aws.provisioning.kind import Kind, made, put, tags, told_tags
+from mlinfra.emulator.aws.provisioning.kind import removed, tags, told_tags
 from mlinfra.emulator.aws.wire import motoside
+from mlinfra.emulator.provisioning import Kind, made, put
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mlinfra.emulator.aws.provisioning.cloud import Cloud
-    from mlinfra.emulator.aws.provisioning.kind import Inputs
-    from mlinfra.emulator.provisioning import Declared, Made
+    from mlinfra.emulator.provisioning import Declared, Inputs, Made
 
 
 def _bucket_create(cloud: Cloud, declared: Declared) -> Made:
@@ -94,16 +94,12 @@ def _block_read(cloud: Cloud, declared: Declared) -> Mapping[str, Any] | None:
     return {name: told[wire] for name, wire in _BLOCKS.items() if name in declared.inputs}
 
 
-def _block_delete(cloud: Cloud, declared: Declared) -> None:
-    cloud.gone("s3", "DeletePublicAccessBlock", Bucket=declared.id)
-
-
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, Kind[Cloud]] = {
     "aws:s3/bucket:Bucket": Kind(_bucket_create, _bucket_delete, _bucket_read, _bucket_update),
     "aws:s3/bucketVersioning:BucketVersioning": Kind(
         put(_versioning_put), _versioning_delete, _versioning_read, _versioning_put
     ),
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": Kind(
-        put(_block_put), _block_delete, _block_read, _block_put
+        put(_block_put), removed("s3", "DeletePublicAccessBlock", "Bucket"), _block_read, _block_put
     ),
 }

@@ -5,30 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.emulator.aws.provisioning.kind import Kind, made, same, tags
-from mlinfra.emulator.provisioning import Refused
+from mlinfra.emulator.aws.provisioning.kind import removed, seen, tags
+from mlinfra.emulator.provisioning import Kind, Refused, made, same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mlinfra.emulator.aws.provisioning.cloud import Cloud
-    from mlinfra.emulator.aws.provisioning.kind import Inputs
-    from mlinfra.emulator.provisioning import Declared, Made
+    from mlinfra.emulator.provisioning import Declared, Inputs, Made
 
 
 def _group_create(cloud: Cloud, declared: Declared) -> Made:
     name = declared.inputs["modelPackageGroupName"]
     cloud.call("sagemaker", "CreateModelPackageGroup", ModelPackageGroupName=name, Tags=tags(declared.inputs))
     return made(declared)
-
-
-def _group_read(cloud: Cloud, declared: Declared) -> Mapping[str, Any] | None:
-    answer = cloud.found("sagemaker", "DescribeModelPackageGroup", ModelPackageGroupName=declared.id)
-    return None if answer is None else {}
-
-
-def _group_delete(cloud: Cloud, declared: Declared) -> None:
-    cloud.gone("sagemaker", "DeleteModelPackageGroup", ModelPackageGroupName=declared.id)
 
 
 def pascal(value: Any) -> Any:
@@ -115,41 +103,32 @@ def _await_endpoint(cloud: Cloud, name: str) -> None:
         cloud.emulator.clock.sleep(1.0)
 
 
-def _sagemaker(operation: str, member: str) -> Callable[[Cloud, Declared], Mapping[str, Any] | None]:
-    def read(cloud: Cloud, declared: Declared) -> Mapping[str, Any] | None:
-        return None if cloud.found("sagemaker", operation, **{member: declared.id}) is None else {}
-
-    return read
-
-
-def _sagemaker_delete(operation: str, member: str) -> Callable[[Cloud, Declared], None]:
-    def delete(cloud: Cloud, declared: Declared) -> None:
-        cloud.gone("sagemaker", operation, **{member: declared.id})
-
-    return delete
-
-
 def _endpoint_delete(cloud: Cloud, declared: Declared) -> None:
     cloud.gone("sagemaker", "DeleteEndpoint", EndpointName=declared.id)
     while cloud.found("sagemaker", "DescribeEndpoint", EndpointName=declared.id) is not None:
         cloud.emulator.clock.sleep(1.0)
 
 
-KINDS: dict[str, Kind] = {
-    "aws:sagemaker/modelPackageGroup:ModelPackageGroup": Kind(_group_create, _group_delete, _group_read, same),
+KINDS: dict[str, Kind[Cloud]] = {
+    "aws:sagemaker/modelPackageGroup:ModelPackageGroup": Kind(
+        _group_create,
+        removed("sagemaker", "DeleteModelPackageGroup", "ModelPackageGroupName"),
+        seen("sagemaker", "DescribeModelPackageGroup", "ModelPackageGroupName"),
+        same,
+    ),
     "aws:sagemaker/model:Model": Kind(
         _model_create,
-        _sagemaker_delete("DeleteModel", "ModelName"),
-        _sagemaker("DescribeModel", "ModelName"),
+        removed("sagemaker", "DeleteModel", "ModelName"),
+        seen("sagemaker", "DescribeModel", "ModelName"),
         same,
     ),
     "aws:sagemaker/endpointConfiguration:EndpointConfiguration": Kind(
         _configuration_create,
-        _sagemaker_delete("DeleteEndpointConfig", "EndpointConfigName"),
-        _sagemaker("DescribeEndpointConfig", "EndpointConfigName"),
+        removed("sagemaker", "DeleteEndpointConfig", "EndpointConfigName"),
+        seen("sagemaker", "DescribeEndpointConfig", "EndpointConfigName"),
         same,
     ),
     "aws:sagemaker/endpoint:Endpoint": Kind(
-        _endpoint_create, _endpoint_delete, _sagemaker("DescribeEndpoint", "EndpointName"), _endpoint_update
+        _endpoint_create, _endpoint_delete, seen("sagemaker", "DescribeEndpoint", "EndpointName"), _endpoint_update
     ),
 }

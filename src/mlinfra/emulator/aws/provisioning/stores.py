@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.emulator.aws.provisioning.kind import Kind, made, same, tags
-from mlinfra.emulator.provisioning import Made
+from mlinfra.emulator.aws.provisioning.kind import removed, tags
+from mlinfra.emulator.provisioning import Kind, Made, made, same
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mlinfra.emulator.aws.provisioning.cloud import Cloud
-    from mlinfra.emulator.aws.provisioning.kind import Inputs
-    from mlinfra.emulator.provisioning import Declared
+    from mlinfra.emulator.provisioning import Declared, Inputs
 
 
 def _logs_create(cloud: Cloud, declared: Declared) -> Made:
@@ -41,10 +40,6 @@ def _logs_read(cloud: Cloud, declared: Declared) -> Mapping[str, Any] | None:
         return None
     days = found.get("retentionInDays")
     return {"retentionInDays": float(days)} if days and "retentionInDays" in declared.inputs else {}
-
-
-def _logs_delete(cloud: Cloud, declared: Declared) -> None:
-    cloud.gone("logs", "DeleteLogGroup", logGroupName=declared.id)
 
 
 def _repository_create(cloud: Cloud, declared: Declared) -> Made:
@@ -99,8 +94,10 @@ def _secret_delete(cloud: Cloud, declared: Declared) -> None:
     cloud.gone("secretsmanager", "DeleteSecret", SecretId=declared.id, **when)
 
 
-KINDS: dict[str, Kind] = {
-    "aws:cloudwatch/logGroup:LogGroup": Kind(_logs_create, _logs_delete, _logs_read, _logs_update),
+KINDS: dict[str, Kind[Cloud]] = {
+    "aws:cloudwatch/logGroup:LogGroup": Kind(
+        _logs_create, removed("logs", "DeleteLogGroup", "logGroupName"), _logs_read, _logs_update
+    ),
     "aws:ecr/repository:Repository": Kind(_repository_create, _repository_delete, _repository_read, _repository_update),
     "aws:secretsmanager/secret:Secret": Kind(_secret_create, _secret_delete, _secret_read, same),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mlinfra.emulator.aws.training import logs as joblogs
@@ -18,7 +17,6 @@ from mlinfra.emulator.calls import Refusal
 from mlinfra.errors import CapabilityError
 
 if TYPE_CHECKING:
-    from datetime import timedelta
     from pathlib import Path
 
     from mlinfra.emulator.aws.emulator import AwsEmulator
@@ -98,7 +96,7 @@ class Attempt:
             self._log,
             self._measure,
             joblogs.Definitions(algorithm.get("MetricDefinitions", ())),
-            self._shift,
+            self._emulator.clock.ahead,
         )
 
     def state(self) -> str:
@@ -185,6 +183,3 @@ class Attempt:
             self._job.metrics[measured.name] = measured
         dimensions = {"TrainingJobName": self._job.name}
         self._emulator.cloudwatch.put(joblogs.NAMESPACE, measured.name, dimensions, measured.value, at=measured.at)
-
-    def _shift(self) -> timedelta:
-        return self._emulator.clock.now() - datetime.now(UTC)

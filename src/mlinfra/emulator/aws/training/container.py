@@ -9,14 +9,13 @@ runner honours; other programs then look in vain for `/opt/ml`.
 from __future__ import annotations
 
 import shlex
-import shutil
 import subprocess
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlinfra.emulator.aws.training import nodes as training_nodes
-from mlinfra.errors import NotFound
-from mlinfra.host import isolation, processes
+from mlinfra.emulator.jobs.hosted import TOLD, Hosted
+from mlinfra.host import isolation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 ML = "/opt/ml"
 _PROGRAM = "/opt/program"  # the working folder, where the vendor's own examples of images have theirs
 _HOSTS = "/etc/hosts"
-_TOLD = ("MLINFRA_RESULT", "MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")  # by the host, to its own jobs
 _FOLDERS = ("input/config", "input/data", "model", "output/data")
 _LOOPBACK_UP = (
     "import fcntl,socket,struct;"
@@ -38,8 +36,6 @@ _PREFIXED = (
     f'for word do shift; case "$word" in {ML}/*) word="${isolation.CONTAINER_ROOT}$word";; esac; '
     'set -- "$@" "$word"; done; '
 )
-_LIVE = frozenset({"running", "stopping"})
-_ENDED = frozenset({"succeeded", "failed", "stopped", "timed_out"})
 
 
 class Room(NamedTuple):
@@ -49,14 +45,12 @@ class Room(NamedTuple):
     name: str
 
 
-class Containers:
+class Containers(Hosted):
     """One attempt's containers."""
 
     def __init__(self, host: Host, room: Room, nodes: Sequence[Node]) -> None:
-        self._host = host
-        self._folder, self._name = room
+        super().__init__(host, *room)
         self._nodes = nodes
-        self._work = ""
         for node in nodes:
             for part in _FOLDERS:
                 (self.ml(node) / part).mkdir(parents=True)
@@ -64,7 +58,7 @@ class Containers:
 
     def ml(self, node: Node) -> Path:
         """What a node sees as `/opt/ml`."""
-        return self._folder / node.host / "ml"
+        return self.folder / node.host / "ml"
 
     def everywhere(self, path: str) -> list[Path]:
         """A path below `/opt/ml`, on every node."""
@@ -74,7 +68,7 @@ class Containers:
         """Where an absolute path of the container lies: below `/opt/ml`, or in a folder that will be mounted there."""
         if path == ML or path.startswith(f"{ML}/"):
             return self.ml(node) / path[len(ML) :].strip("/")
-        return self._folder / node.host / "mounts" / path.strip("/").replace("/", "-")
+        return self.folder / node.host / "mounts" / path.strip("/").replace("/", "-")
 
     def start(
         self,
@@ -95,14 +89,12 @@ class Containers:
         Raises:
             CapabilityError: there is no such Python on this machine.
         """
-        hosts = self._folder / "hosts"
+        hosts = self.folder / "hosts"
         hosts.write_text(training_nodes.hosts_file(self._nodes))
         common = {_HOSTS: str(hosts)} if len(self._nodes) > 1 else {}
-        script = _script([name for name in _TOLD if name not in environment], without_network=without_network)
-        job = self._host.call(
-            "CreateJob",
+        script = _script([name for name in TOLD if name not in environment], without_network=without_network)
+        self.create(
             {
-                "name": self._name,
                 "argv": ["/bin/sh", "-c", script, "sh", *argv],
                 "env": dict(environment),
                 "interpreter": dict(interpreter),
@@ -112,48 +104,11 @@ class Containers:
                 ],
                 "max_runtime": longest,
                 "stop_grace": grace,
-            },
+            }
         )
-        self._work = job["folder"]
-
-    def state(self) -> str:
-        """Empty while they wait for a place on this machine, `running`, or `ended`."""
-        state = self._host.call("DescribeJob", {"name": self._name})["state"]
-        return "running" if state in _LIVE else "ended" if state in _ENDED else ""
-
-    def exit_code(self) -> int:
-        """How they ended, once they have: 0, or the code of the first one to fail."""
-        job = self._host.call("DescribeJob", {"name": self._name})
-        if job["exit_code"] is not None:
-            return int(job["exit_code"])
-        return 0 if job["state"] == "succeeded" else 1
-
-    def lines(self, token: str | None) -> dict[str, Any]:
-        """A page of what they wrote."""
-        return self._host.call("GetJobLogs", {"name": self._name, "token": token})
-
-    def stop(self) -> None:
-        """Send SIGTERM. Safe to repeat."""
-        self._host.call("StopJob", {"name": self._name})
-
-    def kill(self) -> None:
-        """End every process now."""
-        self.stop()
-        if self._work:
-            processes.exterminate(self._work)
-
-    def clear(self) -> None:
-        """Leave nothing behind, neither processes nor files."""
-        try:
-            self.kill()
-            self._host.call("DescribeJob", {"name": self._name})  # the host settles what was killed
-            self._host.call("DeleteJob", {"name": self._name})
-        except NotFound:  # never started
-            pass
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _program(self, node: Node) -> Path:
-        return self._folder / node.host / "program"
+        return self.folder / node.host / "program"
 
     def _mounts(self, node: Node) -> dict[str, str]:
         return {ML: str(self.ml(node)), _PROGRAM: str(self._program(node))}

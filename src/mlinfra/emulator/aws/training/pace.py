@@ -9,12 +9,8 @@ from mlinfra.emulator.aws.training.faults import INTERNAL, InternalServerError
 from mlinfra.emulator.aws.training.states import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mlinfra.emulator.aws.training.job import TrainingJob
     from mlinfra.emulator.aws.training.jobs import Training
-
-_SHORTEST_GLANCE, _LONGEST_GLANCE = 0.02, 0.25  # real seconds between two looks at a container
 
 
 class Abandoned(Exception):
@@ -106,11 +102,3 @@ class Pace:
         before = self._job.history.transitions[-1]
         self.stay(states.UPDATE)
         self.enter(Stage(before.status, before.message, ""))
-
-
-def glances() -> Iterator[float]:
-    """Real seconds between looks: short at first, since most emulated jobs are."""
-    glance = _SHORTEST_GLANCE
-    while True:
-        yield glance
-        glance = min(glance * 1.5, _LONGEST_GLANCE)

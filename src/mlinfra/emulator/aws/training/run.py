@@ -22,8 +22,9 @@ from mlinfra.emulator.aws.training.faults import (
 )
 from mlinfra.emulator.aws.training.mishaps import Mishaps
 from mlinfra.emulator.aws.training.nodes import of as nodes_of
-from mlinfra.emulator.aws.training.pace import Halt, Pace, Reclaimed, glances
+from mlinfra.emulator.aws.training.pace import Halt, Pace, Reclaimed
 from mlinfra.emulator.aws.training.states import Stage
+from mlinfra.emulator.jobs.wishes import glances
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -32,6 +32,7 @@ _PATH = re.compile(
 )
 _OWN = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _FORMATS = ("DOCKER",)
+_FIXED = ("format", "mode", "kmsKeyName")
 _REPOSITORY = "type.googleapis.com/google.devtools.artifactregistry.v1.Repository"
 _EMPTY = "type.googleapis.com/google.protobuf.Empty"
 
@@ -76,7 +77,7 @@ class Artifacts(Images):
             raise refusals.invalid_argument("repository_id must match [a-z]([a-z0-9-]{0,61}[a-z0-9])?", "repository_id")
         if body.get("format") not in _FORMATS:
             raise refusals.not_emulated(f"A repository of the format {body.get('format')}")
-        at = self._emulator.clock.now().isoformat().replace("+00:00", "Z")
+        at = self._now()
         made = {"mode": "STANDARD_REPOSITORY", **body, "name": name, "createTime": at, "updateTime": at}
         try:
             self._repositories.add(name, made)
@@ -106,6 +107,23 @@ class Artifacts(Images):
             if each and each.resource == repository
         ]
 
+    def patch(self, name: str, body: dict[str, Any], mask: str) -> dict[str, Any]:
+        """Change the members of a repository that a mask names, or all that the body has. NOT_FOUND as above.
+
+        Raises:
+            Refusal: what its creation alone decides would change.
+        """
+        with self._repositories.lock:
+            old = self.repository(name)
+            members = [each.strip() for each in mask.split(",") if each.strip()] or list(body)
+            if wrong := [each for each in members if each in _FIXED and body.get(each) != old.get(each)]:
+                raise refusals.invalid_argument(f"{wrong[0]} is immutable and cannot be changed.", wrong[0])
+            kept = {member: value for member, value in old.items() if member not in members}
+            given = {member: body[member] for member in members if member in body}
+            made = {**kept, **given, "name": name, "updateTime": self._now()}
+            self._repositories.put(name, made)
+        return made
+
     def remove(self, name: str) -> None:
         """Remove a repository. NOT_FOUND where there is none."""
         self.repository(name)
@@ -114,6 +132,9 @@ class Artifacts(Images):
             reference = parsed(uri)
             if reference and reference.resource == name:
                 self.forget(uri)
+
+    def _now(self) -> str:
+        return self._emulator.clock.now().isoformat().replace("+00:00", "Z")
 
     def _implied(self) -> dict[str, dict[str, Any]]:
         references = [each for each in map(parsed, self.known()) if each and each.project == self._emulator.project]
@@ -156,6 +177,13 @@ def _done(parent: str, response: dict[str, Any]) -> dict[str, Any]:
 
 _OPERATIONS: dict[tuple[str, bool, bool], _Operation] = {
     ("POST", False, False): _Operation("CreateRepository", "artifactregistry.repositories.create", _create),
+    ("PATCH", True, False): _Operation(
+        "UpdateRepository",
+        "artifactregistry.repositories.update",
+        lambda artifacts, request, name: artifacts.patch(
+            name, httpcalls.document(request), request.args.get("updateMask", "")
+        ),
+    ),
     ("DELETE", True, False): _Operation("DeleteRepository", "artifactregistry.repositories.delete", _delete),
     ("GET", True, False): _Operation(
         "GetRepository", "artifactregistry.repositories.get", lambda artifacts, _, name: artifacts.repository(name)

@@ -136,10 +136,11 @@ class Attendant:
         page = endpoint.hosting.lines(self._tokens.get(endpoint))
         self._tokens[endpoint] = page["token"]
         by_deployment: dict[Deployment, list[dict[str, Any]]] = {}
+        ahead = self._emulator.clock.ahead()
         for line in page["lines"]:
             deployment = _deployment(endpoint, line["source"])
             if deployment and not deployment.message.disable_container_logging:
-                at = datetime.fromisoformat(line["time"]).astimezone(UTC)
+                at = datetime.fromisoformat(line["time"]).astimezone(UTC) + ahead
                 replica = line["source"].rpartition(".")[2]
                 entry = {"timestamp": at, "textPayload": line["text"], "labels": {"replica_id": replica}}
                 by_deployment.setdefault(deployment, []).append(entry)

@@ -15,9 +15,9 @@ from mlinfra.emulator.calls import Call
 from mlinfra.emulator.gcp.endpoints import records, traffic
 from mlinfra.emulator.gcp.endpoints.describe import deployed_message
 from mlinfra.emulator.gcp.wire import refusals
-from mlinfra.emulator.gcp.wire.longrunning import Cancelled
 from mlinfra.emulator.gcp.wire.messages import copied
 from mlinfra.emulator.hosting.waiting import Stopped
+from mlinfra.emulator.progress import Cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

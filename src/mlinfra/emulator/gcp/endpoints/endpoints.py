@@ -27,10 +27,10 @@ from mlinfra.emulator.gcp.endpoints.requestlog import RequestLog, destination
 from mlinfra.emulator.gcp.names import new_id
 from mlinfra.emulator.gcp.operations import Method, Request, named
 from mlinfra.emulator.gcp.wire import refusals
-from mlinfra.emulator.gcp.wire.longrunning import Cancelled
 from mlinfra.emulator.gcp.wire.messages import copied
 from mlinfra.emulator.hosting.gateway import Gateway
 from mlinfra.emulator.hosting.hosting import Hosting
+from mlinfra.emulator.progress import Cancelled
 from mlinfra.emulator.table import Duplicate, Table
 
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 A binding on the project reaches everything in it; one on a bucket reaches the bucket and its objects; one on another
 resource reaches it and what is below it. Of conditions, `resource.name.startsWith("…")` is understood, one or several
-joined by `||`; others are refused, so that none is passed over.
+joined by `||`; others are refused, so that none is passed over. A condition may name the project by its number, as
+Secret Manager's have to.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from mlinfra.emulator.policy import Statement
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mlinfra.emulator.gcp.names import Place
     from mlinfra.emulator.policy import Policy
 
 _PREFIX = re.compile(r'resource\.name\.startsWith\("([^"]*)"\)')
@@ -42,8 +44,9 @@ class Binding:
 class Bindings:
     """The policies of all resources. Thread-safe."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, place: Place) -> None:
         self._policy = policy
+        self._place = place
         self._lock = RLock()
         self._policies: dict[str, tuple[Binding, ...]] = {}
         self._custom: dict[str, tuple[str, ...]] = {}
@@ -54,6 +57,18 @@ class Bindings:
             self._custom[role] = tuple(permissions)
             for resource, bindings in self._policies.items():
                 self._translate(resource, bindings)
+
+    def forget(self, role: str) -> None:
+        """Delete a custom role: whoever had it has nothing by it any more. Safe to repeat."""
+        with self._lock:
+            for resource, bindings in self._policies.items():
+                self.set(resource, [each for each in bindings if each.role != role])
+            self._custom.pop(role, None)
+
+    def defined(self, role: str) -> tuple[str, ...] | None:
+        """The permissions of a custom role; None where there is none."""
+        with self._lock:
+            return self._custom.get(role)
 
     def of(self, resource: str) -> tuple[Binding, ...]:
         """The policy of a resource."""
@@ -68,7 +83,7 @@ class Bindings:
         """
         for binding in bindings:
             self._permissions(binding.role)
-            _patterns(resource, binding.condition)
+            self._patterns(resource, binding.condition)
         with self._lock:
             before = self._policies.get(resource, ())
             self._policies[resource] = tuple(bindings)
@@ -90,9 +105,20 @@ class Bindings:
                 bindings.append(Binding(role, (member,), condition))
             self.set(resource, bindings)
 
+    def revoke(self, resource: str, role: str, member: str, condition: str = "") -> None:
+        """Take one member out of a role on a resource. Safe to repeat."""
+        with self._lock:
+            left = [
+                Binding(each.role, tuple(name for name in each.members if name != member), each.condition)
+                if (each.role, each.condition) == (role, condition)
+                else each
+                for each in self.of(resource)
+            ]
+            self.set(resource, [each for each in left if each.members])
+
     def _translate(self, resource: str, bindings: Sequence[Binding]) -> None:
         for binding in bindings:
-            patterns = _patterns(resource, binding.condition)
+            patterns = self._patterns(resource, binding.condition)
             statement = Statement("allow", self._permissions(binding.role), patterns)
             for member in binding.members:
                 self._policy.put(_principal(member), _label(resource, binding), (statement,))
@@ -103,6 +129,16 @@ class Bindings:
             raise refusals.invalid_argument(f"Role {role} is not supported for this resource.")
         return found
 
+    def _patterns(self, resource: str, condition: str) -> tuple[str, ...]:
+        """What of the world a binding reaches."""
+        if not condition:
+            return ("*",) if re.fullmatch(r"projects/[^/]+", resource) else (resource, f"{resource}/*")
+        parts = [part.strip().strip("()") + ")" for part in condition.split("||")]
+        found = [_PREFIX.fullmatch(part) for part in parts]
+        if not all(found):
+            raise refusals.invalid_argument(f"Condition expression is not emulated: {condition}")
+        return tuple(f"{self._place.owned(each.group(1))}*" for each in found if each)
+
 
 def _principal(member: str) -> str:
     return member.removeprefix(_ACCOUNT)
@@ -110,14 +146,3 @@ def _principal(member: str) -> str:
 
 def _label(resource: str, binding: Binding) -> str:
     return f"{binding.role} on {resource} {binding.condition}".strip()
-
-
-def _patterns(resource: str, condition: str) -> tuple[str, ...]:
-    """What of the world a binding reaches."""
-    if not condition:
-        return ("*",) if re.fullmatch(r"projects/[^/]+", resource) else (resource, f"{resource}/*")
-    parts = [part.strip().strip("()") + ")" for part in condition.split("||")]
-    found = [_PREFIX.fullmatch(part) for part in parts]
-    if not all(found):
-        raise refusals.invalid_argument(f"Condition expression is not emulated: {condition}")
-    return tuple(f"{each.group(1)}*" for each in found if each)

@@ -116,7 +116,7 @@ class Identity:
     def __init__(self, emulator: GcpEmulator) -> None:
         self._emulator = emulator
         self._routes = _routes()
-        self.bindings = Bindings(emulator.policy)
+        self.bindings = Bindings(emulator.policy, emulator.place)
 
     def respond(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""

@@ -67,6 +67,12 @@ ROLES: dict[str, tuple[str, ...]] = {
         "iam.serviceAccounts.list",
     ),
     "roles/iam.serviceAccountTokenCreator": ("iam.serviceAccounts.getAccessToken", "iam.serviceAccounts.signBlob"),
+    "roles/iam.workloadIdentityUser": (
+        "iam.serviceAccounts.get",
+        "iam.serviceAccounts.getAccessToken",
+        "iam.serviceAccounts.getOpenIdToken",
+        "iam.serviceAccounts.list",
+    ),
     "roles/iam.securityReviewer": ("*.getIamPolicy", "*.list"),
     "roles/browser": ("resourcemanager.projects.get",),
     "roles/logging.viewer": ("logging.logEntries.list", "logging.logs.list"),

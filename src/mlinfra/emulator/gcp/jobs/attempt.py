@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlinfra.emulator.calls import Refusal
 from mlinfra.emulator.gcp.jobs import faults, logs, replicas
 from mlinfra.emulator.gcp.jobs.containers import Containers, Start, free_ports
 from mlinfra.emulator.gcp.jobs.states import GRACE
+from mlinfra.emulator.jobs.pump import Line, LogPump
 from mlinfra.errors import CapabilityError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import timedelta
     from pathlib import Path
 
     from mlinfra.emulator.gcp.emulator import GcpEmulator
@@ -41,7 +40,7 @@ class Attempt:
         self._replicas = replicas.of(job.asked.job_spec)
         self._containers = Containers(emulator.host, folder, name, emulator.jobs.linger)
         self._machines: list[Instance] = []
-        self._pump: logs.LogPump | None = None
+        self._pump: LogPump | None = None
 
     def start(self) -> None:
         """Queue the containers. JobEnd where this machine, or the service, cannot run them."""
@@ -66,7 +65,7 @@ class Attempt:
             )
         except CapabilityError as exc:
             raise faults.unusable(f"The container cannot run on this emulator's machine: {exc.what}") from exc
-        self._pump = logs.LogPump(self._containers.lines, self._log, self._shift)
+        self._pump = LogPump(self._containers.lines, self._log, self._emulator.clock.ahead)
 
     def state(self) -> str:
         """The containers' state: empty while they wait for a place on this machine, `running` or `ended`."""
@@ -120,16 +119,14 @@ class Attempt:
             raise faults.unusable(f"The package cannot be downloaded: {exc.message}") from exc
         return _of_packages(replica.task, folder, files)
 
-    def _log(self, rank: int, entries: list[dict[str, Any]]) -> None:
+    def _log(self, rank: int, lines: list[Line]) -> None:
+        entries = [{"timestamp": line.at, **logs.payload(line.text)} for line in lines]
         tag = self._replicas[rank].tag
         resource = logs.resource(self._emulator.project, self._job.id, tag)
         try:
             self._emulator.logs.write(tag, resource, logs.labels(self._job.id, tag), entries, self._job.account)
         except Refusal:  # an account that may not write logs runs without them
             return
-
-    def _shift(self) -> timedelta:
-        return self._emulator.clock.now() - datetime.now(UTC)
 
 
 def _entrypoint(task: Task, entrypoint: Sequence[str]) -> list[str]:

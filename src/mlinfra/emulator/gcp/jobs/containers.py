@@ -8,13 +8,11 @@ done the job is, and the others are ended if they do not end soon.
 from __future__ import annotations
 
 import shlex
-import shutil
 import socket
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mlinfra.errors import NotFound
-from mlinfra.host import processes
+from mlinfra.emulator.jobs.hosted import TOLD, Hosted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,10 +23,9 @@ if TYPE_CHECKING:
 
 _SCRIPT = "MLINFRA_REPLICA"
 _NOTE = "ended-"
-_TOLD = ("MLINFRA_RESULT", "MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK", _SCRIPT)  # by the host, to its own jobs
+_SIGNALLED = 128  # exit codes above it are those of signals
+_TOLD = (*TOLD, _SCRIPT)
 _LAUNCH = ["/bin/sh", "-c", f'exec /bin/sh "${_SCRIPT}"']
-_LIVE = frozenset({"running", "stopping"})
-_ENDED = frozenset({"succeeded", "failed", "stopped", "timed_out"})
 # One of several replicas: how it ended must be noted, and a signal to the shell be the command's too. The shell's own
 # words about that are nobody's.
 _NOTED = """\
@@ -58,18 +55,15 @@ class Note(NamedTuple):
     exit_code: int
 
 
-class Containers:
+class Containers(Hosted):
     """One attempt's containers, in a folder that is not there yet, under a name on the host.
 
     `linger` are the real seconds for which the others may go on when the primary is done.
     """
 
     def __init__(self, host: Host, folder: Path, name: str, linger: float) -> None:
-        self._host = host
-        self.folder = folder
-        self._name = name
+        super().__init__(host, folder, name)
         self._linger = linger
-        self._work = ""
         self._alone = True
 
     def start(self, starts: Sequence[Start], interpreter: Mapping[str, Any], *, longest: float, grace: float) -> None:
@@ -81,26 +75,23 @@ class Containers:
             CapabilityError: there is no such Python on this machine.
         """
         self._alone = len(starts) == 1
-        job = self._host.call(
-            "CreateJob",
+        self.create(
             {
-                "name": self._name,
                 "argv": _LAUNCH,
                 "interpreter": dict(interpreter),
                 "nodes": len(starts),
                 "per_node": [{"env": self._prepared(each)} for each in starts],
                 "max_runtime": longest,
                 "stop_grace": grace,
-            },
+            }
         )
-        self._work = job["folder"]
 
     def state(self) -> str:
-        """Empty while they wait for a place on this machine, `running`, or `ended`."""
-        state = self._host.call("DescribeJob", {"name": self._name})["state"]
-        if state in _LIVE and self._since_primary() > self._linger:
+        """As Hosted.state; the others are told to end where they go on for too long without the primary."""
+        state = super().state()
+        if state == "running" and self._since_primary() > self._linger:
             self.stop()
-        return "running" if state in _LIVE else "ended" if state in _ENDED else ""
+        return state
 
     def end(self) -> Note:
         """How they ended, once they have: as the primary did, where it ended well, else as the first one to fail."""
@@ -108,33 +99,7 @@ class Containers:
         bad = [note for note in notes if note.exit_code]
         if any(note.rank == 0 and not note.exit_code for note in notes):
             return Note(0, 0)
-        job = self._host.call("DescribeJob", {"name": self._name})
-        code = 0 if job["state"] == "succeeded" else int(job["exit_code"] or 1)
-        return bad[0] if bad else Note(0, code)
-
-    def lines(self, token: str | None) -> dict[str, Any]:
-        """A page of what they wrote."""
-        return self._host.call("GetJobLogs", {"name": self._name, "token": token})
-
-    def stop(self) -> None:
-        """Send SIGTERM. Safe to repeat."""
-        self._host.call("StopJob", {"name": self._name})
-
-    def kill(self) -> None:
-        """End every process now."""
-        self.stop()
-        if self._work:
-            processes.exterminate(self._work)
-
-    def clear(self) -> None:
-        """Leave nothing behind, neither processes nor files."""
-        try:
-            self.kill()
-            self._host.call("DescribeJob", {"name": self._name})  # the host settles what was killed
-            self._host.call("DeleteJob", {"name": self._name})
-        except NotFound:  # never started
-            pass
-        shutil.rmtree(self.folder, ignore_errors=True)
+        return bad[0] if bad else Note(0, self.exit_code())
 
     def _prepared(self, start: Start) -> dict[str, str]:
         """Folders and script of a replica; the variables that lead to them."""
@@ -167,8 +132,9 @@ class Containers:
         if self._alone:
             return []
         paths = [path for path in self.folder.glob(f"{_NOTE}*") if path.suffix != ".draft"]
-        paths.sort(key=lambda path: path.stat().st_mtime_ns)
-        return [Note(int(path.name.removeprefix(_NOTE)), int(path.read_text())) for path in paths]
+        found = [(path.stat().st_mtime_ns, int(path.read_text()), path) for path in paths]
+        found.sort(key=lambda each: (each[0], each[1] > _SIGNALLED))  # of the same moment: who was told to end was last
+        return [Note(int(path.name.removeprefix(_NOTE)), code) for _, code, path in found]
 
 
 def free_ports(replicas: Sequence[Replica]) -> list[int]:

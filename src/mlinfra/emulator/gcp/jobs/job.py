@@ -6,13 +6,14 @@ Every reader and writer of a job holds its `lock`; the run changes it, the metho
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from threading import Event, RLock
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from google.cloud.aiplatform_v1.types import Scheduling
 
 from mlinfra.emulator.gcp.jobs.states import ENDED, QUEUED, RUNNING
 from mlinfra.emulator.gcp.wire.messages import copied
+from mlinfra.emulator.jobs.wishes import Wishes
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,29 +23,6 @@ if TYPE_CHECKING:
 
 _WEEK = 7 * 86_400.0  # s, the default of `timeout`, by its description
 _DAY = 86_400.0  # s, the default of `max_wait_duration`, by its description
-
-
-class Wishes:
-    """What was asked of a job that runs. `woken` is set with each of them, so that a wait ends."""
-
-    def __init__(self) -> None:
-        self.woken = Event()
-        self._made: set[str] = set()
-
-    def wish(self, name: str) -> None:
-        """Ask for one of them: cancel, preempt, break, abandon."""
-        self._made.add(name)
-        self.woken.set()
-
-    def has(self, name: str) -> bool:
-        """Whether it was asked for."""
-        return name in self._made
-
-    def take(self, name: str) -> bool:
-        """Whether it was asked for; from now on it is not."""
-        asked = name in self._made
-        self._made.discard(name)
-        return asked
 
 
 @dataclass

@@ -8,13 +8,9 @@ from mlinfra.emulator.gcp.jobs import faults
 from mlinfra.emulator.gcp.jobs.states import CANCELLING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mlinfra.emulator.gcp.jobs.job import Job
     from mlinfra.emulator.gcp.jobs.jobs import Jobs
     from mlinfra.emulator.gcp.jobs.states import Stage
-
-_SHORTEST_GLANCE, _LONGEST_GLANCE = 0.02, 0.25  # real seconds between two looks at a container
 
 
 class Pace:
@@ -71,11 +67,3 @@ class Pace:
             raise faults.InternalFault
         if wishes.take("preempt"):
             raise faults.Preempted
-
-
-def glances() -> Iterator[float]:
-    """Real seconds between looks: short at first, since most emulated jobs are."""
-    glance = _SHORTEST_GLANCE
-    while True:
-        yield glance
-        glance = min(glance * 1.5, _LONGEST_GLANCE)

@@ -11,7 +11,7 @@ from mlinfra.emulator.gcp.jobs import faults
 from mlinfra.emulator.gcp.jobs.attempt import Attempt
 from mlinfra.emulator.gcp.jobs.faults import Abandoned, InternalFault, JobEnd, Preempted
 from mlinfra.emulator.gcp.jobs.mishaps import Mishaps
-from mlinfra.emulator.gcp.jobs.pace import Pace, glances
+from mlinfra.emulator.gcp.jobs.pace import Pace
 from mlinfra.emulator.gcp.jobs.states import (
     CANCELLED,
     CANCELLING,
@@ -24,6 +24,7 @@ from mlinfra.emulator.gcp.jobs.states import (
     RUNNING,
     SUCCEEDED,
 )
+from mlinfra.emulator.jobs.wishes import glances
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1.types import JobState

@@ -1,4 +1,4 @@
-"""Secret Manager's REST interface, version 1: a version of a secret is read; secrets are made and filled.
+"""Secret Manager's REST interface, version 1: a version of a secret is read; secrets are made, filled and deleted.
 
 By the methods of secretmanager.v1 in Google's discovery documents.
 """
@@ -41,6 +41,7 @@ class Secrets:
         self._emulator = emulator
         self._lock = Lock()
         self._secrets: dict[str, list[bytes]] = {}
+        self._told: dict[str, dict[str, Any]] = {}  # what its maker said of a secret
 
     def put(self, name: str, value: str | bytes) -> str:
         """Add a version to a secret, which is made where it is not there. Returns the version's full name."""
@@ -107,7 +108,12 @@ class Secrets:
             return {"name": name, "payload": told}
         if method == "CreateSecret":
             return self._create(request.args.get("secretId", ""), httpcalls.document(request))
-        return self._add(found["secret"], httpcalls.document(request))
+        if method == "AddSecretVersion":
+            return self._add(found["secret"], httpcalls.document(request))
+        if method == "DeleteSecret":
+            return self._delete(found["secret"])
+        body = httpcalls.document(request) if method == "UpdateSecret" else {}
+        return self._update(found["secret"], body, request.args.get("updateMask", ""))
 
     def _create(self, secret: str, body: dict[str, Any]) -> dict[str, Any]:
         if not _ID.fullmatch(secret):
@@ -117,7 +123,31 @@ class Secrets:
             if secret in self._secrets:
                 raise refusals.already_exists(f"Secret [{name}] already exists.")
             self._secrets[secret] = []
-        return {**body, "name": name}
+            self._told[secret] = {**body, "name": name}
+            return self._told[secret]
+
+    def _update(self, secret: str, body: dict[str, Any], mask: str) -> dict[str, Any]:
+        """A secret as it is once the members that the mask names are the body's."""
+        members = [each.strip() for each in mask.split(",") if each.strip()]
+        with self._lock:
+            old = self._known(secret)
+            kept = {member: value for member, value in old.items() if member not in members}
+            self._told[secret] = {**kept, **{member: body[member] for member in members if member in body}}
+            return self._told[secret]
+
+    def _delete(self, secret: str) -> dict[str, Any]:
+        with self._lock:
+            self._known(secret)
+            del self._secrets[secret]
+            self._told.pop(secret, None)
+        return {}
+
+    def _known(self, secret: str) -> dict[str, Any]:
+        """What is told of a secret; the caller holds the lock."""
+        name = f"projects/{self._emulator.project_number}/secrets/{secret}"
+        if secret not in self._secrets:
+            raise refusals.not_found(f"Secret [{name}] not found.")
+        return self._told.get(secret) or {"name": name, "replication": {"automatic": {}}}
 
     def _add(self, secret: str, body: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -127,10 +157,7 @@ class Secrets:
         if len(data) > _LARGEST:
             raise refusals.invalid_argument("The size of the data must be at most 64 KiB.", "payload")
         with self._lock:
-            if secret not in self._secrets:
-                raise refusals.not_found(
-                    f"Secret [projects/{self._emulator.project_number}/secrets/{secret}] not found."
-                )
+            self._known(secret)
             self._secrets[secret].append(data)
             return {"name": self._name(secret, len(self._secrets[secret])), "state": "ENABLED"}
 
@@ -141,6 +168,9 @@ class Secrets:
 _METHODS: dict[tuple[object, ...], tuple[str, str]] = {
     ("GET", True, True, "access"): ("AccessSecretVersion", "secretmanager.versions.access"),
     ("POST", False, False, None): ("CreateSecret", "secretmanager.secrets.create"),
+    ("GET", True, False, None): ("GetSecret", "secretmanager.secrets.get"),
+    ("PATCH", True, False, None): ("UpdateSecret", "secretmanager.secrets.update"),
+    ("DELETE", True, False, None): ("DeleteSecret", "secretmanager.secrets.delete"),
     ("POST", True, False, "addVersion"): ("AddSecretVersion", "secretmanager.versions.add"),
 }
 OPERATIONS = tuple(

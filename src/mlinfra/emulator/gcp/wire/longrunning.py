@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
 
+from mlinfra.emulator import progress
 from mlinfra.emulator.calls import Refusal
 from mlinfra.emulator.gcp import paging
 from mlinfra.emulator.gcp.names import new_id
@@ -17,6 +18,7 @@ from mlinfra.emulator.gcp.operations import Method, Request, named
 from mlinfra.emulator.gcp.wire import refusals
 from mlinfra.emulator.gcp.wire.messages import copied, packed, plain
 from mlinfra.emulator.gcp.wire.status import status_of
+from mlinfra.emulator.progress import Cancelled
 from mlinfra.emulator.table import Table
 
 if TYPE_CHECKING:
@@ -31,10 +33,6 @@ _GLANCE = 0.05
 _LONGEST_WAIT = 60.0
 _log = logging.getLogger(__name__)
 _BROKEN = refusals.refusal("INTERNAL", "Internal error encountered.")
-
-
-class Cancelled(Exception):
-    """The operation's work found that it was cancelled."""
 
 
 @dataclass
@@ -70,35 +68,14 @@ class _Record:
         return metadata
 
 
-class Progress:
-    """What the work of an operation is handed: how it waits, tells how far it is, and learns that it is to end."""
+class Progress(progress.Progress):
+    """What the work of an operation is handed: beside time, its name, and how it tells how far it is."""
 
     def __init__(self, emulator: GcpEmulator, record: _Record) -> None:
+        super().__init__(emulator.clock, emulator.delays, record.stop)
         self._emulator = emulator
         self._record = record
         self.name = record.name
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether somebody cancelled it, or the emulator ends."""
-        return self._record.stop.is_set()
-
-    def wait(self, stage: str) -> None:
-        """Let the time pass that a stage takes, by the emulator's table of delays: `wait("deploy.Provisioning")`.
-
-        Raises:
-            Cancelled: meanwhile the operation was cancelled.
-        """
-        self.sleep(self._emulator.delays.seconds(stage))
-
-    def sleep(self, seconds: float) -> None:
-        """Let virtual seconds pass.
-
-        Raises:
-            Cancelled: meanwhile the operation was cancelled.
-        """
-        if not self._emulator.clock.sleep(seconds, self._record.stop):
-            raise Cancelled
 
     def tell(self, metadata: Any) -> None:
         """Show other metadata from now on."""

@@ -5,6 +5,7 @@ Source: the provider's documentation of each resource's attributes, and AWS's AR
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.emulator.providers.rules.forms import Form, Package, Resource
@@ -212,10 +213,17 @@ def _default(token: str) -> Form:
     return Form("name", "{name}", {"arn": _arn(service, f"{kind}/{{id}}")}, frozenset({"name", "namePrefix"}))
 
 
+def _account(config: Mapping[str, Any]) -> str:
+    """The account that is configured. The engine hands a provider's lists over as their JSON text."""
+    allowed = config.get("allowedAccountIds") or []
+    known = json.loads(allowed) if isinstance(allowed, str) else allowed
+    return str(next(iter(known), ACCOUNT))
+
+
 def _facts(resource: Resource) -> Mapping[str, Any]:
     config = resource.config
     return {
-        "account": next(iter(config.get("allowedAccountIds") or []), ACCOUNT),
+        "account": _account(config),
         "region": resource.inputs.get("region") or config.get("region", _REGION),
         "path": "/",
         "issuer": str(resource.inputs.get("url", "")).removeprefix("https://").rstrip("/"),
@@ -234,7 +242,7 @@ def _region(_: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _caller(_: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    account = next(iter(config.get("allowedAccountIds") or []), ACCOUNT)
+    account = _account(config)
     return {
         "accountId": account,
         "arn": f"arn:aws:iam::{account}:user/deployer",

@@ -111,6 +111,11 @@ FORMS: dict[str, Form] = {
     ),
     "azure-native:monitor:MetricAlert": _form("ruleName"),
     "azure-native:network:PrivateDnsZoneGroup": _form("privateDnsZoneGroupName"),
+    "azure-native:authorization:RoleDefinition": _form(
+        "roleDefinitionId",
+        "scope",
+        native_id="{scope}/providers/Microsoft.Authorization/roleDefinitions/{name}",
+    ),
     "azure-native:authorization:RoleAssignment": _form(
         "roleAssignmentName",
         "principalId",

@@ -18,10 +18,10 @@ _OF_PROJECT = "projects/{project}"
 _POOL = "projects/{project}/locations/global/workloadIdentityPools/{workloadIdentityPoolId}"
 
 
-def _member(*on: str) -> Form:
-    """A binding of one role to one member, on something."""
-    where = "/".join(f"{{{each}}}" for each in on)
-    return Form("", where + "/{role}/{member}", {"etag": "{digits}"}, frozenset({*on, "role", "member"}))
+def _member(on: str, where: str = "") -> Form:
+    """A binding of one role to one member, on what an input names; `where` is that one's id."""
+    replaced_by = frozenset({on, "role", "member", "condition"})
+    return Form("", (where or f"{{{on}}}") + "/{role}/{member}{narrowed}", {"etag": "{digits}"}, replaced_by)
 
 
 def _compute(collection: str, *replaced_by: str, place: str = "global") -> Form:
@@ -40,7 +40,7 @@ FORMS: dict[str, Form] = {
         {"url": "gs://{name}", "selfLink": "https://www.googleapis.com/storage/v1/b/{name}"},
         frozenset({"name", "location"}),
     ),
-    "gcp:storage/bucketIAMMember:BucketIAMMember": _member("bucket"),
+    "gcp:storage/bucketIAMMember:BucketIAMMember": _member("bucket", "b/{bucket}"),
     "gcp:kms/keyRing:KeyRing": Form("name", _IN_PLACE + "/keyRings/{name}", {}, frozenset({"name", "location"})),
     "gcp:kms/cryptoKey:CryptoKey": Form(
         "name", "{keyRing}/cryptoKeys/{name}", {}, frozenset({"name", "keyRing", "purpose"})
@@ -64,7 +64,9 @@ FORMS: dict[str, Form] = {
         {"name": "{repositoryId}", "registryUri": "{location}-docker.pkg.dev/{project}/{repositoryId}"},
         frozenset({"repositoryId", "format", "mode", "kmsKeyName"}),
     ),
-    "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember": _member("repository"),
+    "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember": _member(
+        "repository", _IN_PLACE + "/repositories/{repository}"
+    ),
     "gcp:vertex/aiEndpoint:AiEndpoint": Form(
         "name",
         _IN_PLACE + "/endpoints/{name}",
@@ -113,7 +115,7 @@ FORMS: dict[str, Form] = {
         frozenset({"service", "project"}),
     ),
     "gcp:projects/iAMAuditConfig:IAMAuditConfig": Form(
-        "", "{project} audit_config {service}", {"etag": "{digits}"}, frozenset({"project", "service"})
+        "", "{project}/audit_config/{service}", {"etag": "{digits}"}, frozenset({"project", "service"})
     ),
     "gcp:logging/projectSink:ProjectSink": Form(
         "name",
@@ -150,11 +152,13 @@ def _facts(resource: Resource) -> Mapping[str, Any]:
     config, inputs = resource.config, resource.inputs
     region = inputs.get("region") or config.get("region", "")
     kind = resource.token.rpartition(":")[2]
+    condition = inputs.get("condition")
     return {
         "project": config.get("project", ""),
         "region": region,
         "location": inputs.get("location") or region or "global",
         "agent": str(inputs.get("service", "")).partition(".")[0],
+        "narrowed": f"/{condition['title']}" if condition else "",
         "kind": kind[0].lower() + kind[1:] + "s",
         "number": _NUMBER,
         "whole_number": str(int(digest(resource.token, resource.logical)[:16], 16)),
@@ -192,6 +196,16 @@ def _project(asked: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, A
     }
 
 
+def _storage_agent(asked: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    address = f"service-{_NUMBER}@gs-project-accounts.iam.gserviceaccount.com"
+    return {
+        "project": asked.get("project") or config.get("project", ""),
+        "id": address,
+        "emailAddress": address,
+        "member": f"serviceAccount:{address}",
+    }
+
+
 def _told_back(inputs: Mapping[str, Any]) -> dict[str, Any]:
     if "labels" not in inputs:
         return dict(inputs)
@@ -206,6 +220,7 @@ PACKAGE = Package(
     functions={
         "gcp:organizations/getClientConfig:getClientConfig": _client,
         "gcp:organizations/getProject:getProject": _project,
+        "gcp:storage/getProjectServiceAccount:getProjectServiceAccount": _storage_agent,
     },
     required=("project",),
     replaced_by=frozenset({"project"}),

@@ -1,0 +1,1 @@
+"""Requests of Azure as data. Pure; imports no SDK."""

@@ -1,0 +1,1 @@
+"""Azure Monitor, as far as endpoints are watched and scaled: metrics, metric alerts, autoscale settings."""

@@ -1,0 +1,1 @@
+"""Workspaces, datastores, and the assets that they hold: codes, environments, data, models."""

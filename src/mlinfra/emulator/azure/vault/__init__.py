@@ -1,0 +1,1 @@
+"""Key Vault: secrets of jobs and servers."""
