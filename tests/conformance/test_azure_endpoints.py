@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 SPEED = 25.0
+WORKSPACES = "Microsoft.MachineLearningServices/workspaces"
 LAG = 30.0  # seconds for which a split that was accepted is neither told nor followed
 
 
@@ -315,19 +316,22 @@ EFFECTS = (
     "OnlineEndpoints_CreateOrUpdate",
     "EnvironmentVersions_CreateOrUpdate",
     "OnlineDeployments_CreateOrUpdate",
+    "AutoscaleSettings_CreateOrUpdate",
+    "AutoscaleSettings_Delete",
     "OnlineDeployments_Delete",
     "OnlineEndpoints_Delete",
 )
+SCALED: dict[str, Any] = {"scale": {"min": 1, "max": 2}}
 
 
 class TestWhenThingsGoWrong(OnTheEmulator, Suite):
     def live(self, session: Session, tmp_path: Path) -> None:
         """A whole life: made, replaced, deleted."""
         champion(session, tmp_path, 2.0)
-        deploy(session, endpoint())
+        deploy(session, endpoint(**SCALED))
         assert answer(session, 1.0) == [2.0]
         champion(session, tmp_path, 3.0)
-        deploy(session, endpoint())
+        deploy(session, endpoint(**SCALED))
         assert answer(session, 1.0) == [3.0]
         assert delete(session, "slopes")
 
@@ -351,17 +355,18 @@ class TestWhenThingsGoWrong(OnTheEmulator, Suite):
     @pytest.mark.parametrize(
         "permission",
         [
-            *(f"onlineEndpoints/{verb}" for verb in ("read", "write", "delete", "score/action")),
-            *(f"onlineEndpoints/deployments/{verb}" for verb in ("read", "write", "delete")),
-            "environments/versions/write",
+            *(f"{WORKSPACES}/onlineEndpoints/{verb}" for verb in ("read", "write", "delete", "score/action")),
+            *(f"{WORKSPACES}/onlineEndpoints/deployments/{verb}" for verb in ("read", "write", "delete")),
+            *(f"Microsoft.Insights/autoscalesettings/{verb}" for verb in ("read", "write", "delete")),
+            f"{WORKSPACES}/environments/versions/write",
+            "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
         ],
     )
     def test_a_permission_that_is_missing_is_named(
         self, session: Session, emulator: AzureEmulator, tmp_path: Path, permission: str
     ) -> None:
         identity = session.environment.native["credentials"]["principal"]
-        missing = f"Microsoft.MachineLearningServices/workspaces/{permission}"
-        with emulator.policy.without(identity, missing), pytest.raises(Denied, match=missing):
+        with emulator.policy.without(identity, permission), pytest.raises(Denied, match=permission):
             self.live(session, tmp_path)
 
 

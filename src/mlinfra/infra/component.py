@@ -67,9 +67,13 @@ class Component(ComponentResource):
         return ResourceOptions.merge(self.child(ResourceOptions(protect=protect)), options)
 
     def adopted(self, kind: type[Found], suffix: str, id: Input[str]) -> Found:  # noqa: A002  the packages' word
-        """A resource that exists already: read, used, never changed and never destroyed."""
+        """A resource that exists already: read, used, never changed and never destroyed.
+
+        Its id is the one that is given: an engine older than the package leaves it unknown in previews.
+        """
         adoptable: _Adoptable = kind  # type: ignore[assignment]  # every generated class has `get`; no base class says so
         found: Found = adoptable.get(self.named(suffix), id, opts=ResourceOptions.merge(self.child(), _UNPROTECTED))
+        vars(found)["id"] = text(id)
         return found
 
     def finish(self, **outputs: Input[Any]) -> None:

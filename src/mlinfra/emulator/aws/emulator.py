@@ -26,8 +26,9 @@ from mlinfra.emulator.aws.wire import motoside, refusals
 from mlinfra.emulator.aws.wire.front import Front
 from mlinfra.emulator.aws.wire.wording import AwsWording
 from mlinfra.emulator.emulator import Emulator
+from mlinfra.emulator.seeding import of_here
 from mlinfra.environment import AwsEnvironment
-from mlinfra.errors import NotFound, SpecError
+from mlinfra.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -121,16 +122,8 @@ class AwsEmulator(Emulator):
         Raises:
             SpecError: it is of another platform, account or region.
         """
-        if not isinstance(environment, AwsEnvironment):
-            raise SpecError("not an environment of this platform", given=environment.platform, allowed="aws")
-        if (environment.account, environment.region) != (self.account, self.region):
-            raise SpecError(
-                "the environment lies in another account or region than the one that this emulator plays",
-                given=f"{environment.account} {environment.region}",
-                allowed=f"{self.account} {self.region}",
-                todo="start an emulator with that account and region",
-            )
-        return self.seeded.create(environment)
+        ours = of_here(environment, AwsEnvironment, account=self.account, region=self.region, noun="account")
+        return self.seeded.create(ours)
 
     def environment(self, name: str = "", **changes: Any) -> AwsEnvironment:
         """A made-up environment, seeded, with credentials of its deployer."""

@@ -33,9 +33,10 @@ from mlinfra.emulator.azure.wire.wording import AzureWording
 from mlinfra.emulator.certificates import certify
 from mlinfra.emulator.delays import Delays
 from mlinfra.emulator.emulator import Emulator
+from mlinfra.emulator.seeding import of_here
 from mlinfra.emulator.server import HttpServer
 from mlinfra.environment import AzureEnvironment
-from mlinfra.errors import NotFound, SpecError
+from mlinfra.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -149,16 +150,14 @@ class AzureEmulator(Emulator):
         Raises:
             SpecError: it is of another platform, subscription, workspace or region.
         """
-        if not isinstance(environment, AzureEnvironment):
-            raise SpecError("not an environment of this platform", given=environment.platform, allowed="azure")
-        if (environment.account, environment.region) != (self.place.subscription, self.place.region):
-            raise SpecError(
-                "the environment lies in another subscription or region than the one that this emulator plays",
-                given=f"{environment.account} {environment.region}",
-                allowed=f"{self.place.subscription} {self.place.region}",
-                todo="start an emulator with that account and region",
-            )
-        return self.seeded.create(environment)
+        ours = of_here(
+            environment,
+            AzureEnvironment,
+            account=self.place.subscription,
+            region=self.place.region,
+            noun="subscription",
+        )
+        return self.seeded.create(ours)
 
     def environment(self, name: str = "", **changes: Any) -> AzureEnvironment:
         """A made-up environment, seeded, with credentials of its deployer."""

@@ -34,8 +34,9 @@ from mlinfra.emulator.gcp.wire.longrunning import Operations
 from mlinfra.emulator.gcp.wire.rest import Rest
 from mlinfra.emulator.gcp.wire.secureport import SecurePort
 from mlinfra.emulator.gcp.wire.wording import GcpWording
+from mlinfra.emulator.seeding import of_here
 from mlinfra.environment import GcpEnvironment
-from mlinfra.errors import NotFound, SpecError
+from mlinfra.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -156,16 +157,8 @@ class GcpEmulator(Emulator):
         Raises:
             SpecError: it is of another platform, project or region.
         """
-        if not isinstance(environment, GcpEnvironment):
-            raise SpecError("not an environment of this platform", given=environment.platform, allowed="gcp")
-        if (environment.account, environment.region) != (self.project, self.region):
-            raise SpecError(
-                "the environment lies in another project or region than the one that this emulator plays",
-                given=f"{environment.account} {environment.region}",
-                allowed=f"{self.project} {self.region}",
-                todo="start an emulator with that account and region",
-            )
-        return self.seeded.create(environment)
+        ours = of_here(environment, GcpEnvironment, account=self.project, region=self.region, noun="project")
+        return self.seeded.create(ours)
 
     def environment(self, name: str = "", **changes: Any) -> GcpEnvironment:
         """A made-up environment, seeded, with credentials of its deployer."""
