@@ -1,4 +1,4 @@
-"""`mlinfra demo --clouds`: which clouds it finds, and the whole story on one of them."""
+"""`mlinfra demo --clouds`: which clouds it finds, and the whole story on each of them."""
 
 from __future__ import annotations
 
@@ -51,11 +51,12 @@ def test_a_surprise_ends_one_platforms_story_and_not_the_others(clouds: Any) -> 
 
 
 @pytest.mark.slow
-def test_the_whole_story_on_aws_is_the_one_of_the_machine_at_hand(clouds: Any) -> None:
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_the_whole_story_on_a_cloud_is_the_one_of_the_machine_at_hand(clouds: Any, platform: str) -> None:
     stories = []
-    for platform in ("local", "aws"):
+    for each in ("local", platform):
         with clouds.workshop() as (project, state):
-            stories.append(clouds.story(platform, project, state))
+            stories.append(clouds.story(each, project, state))
     here, there = stories
     assert (here.cause, there.cause) == ("", "")
     assert there.is_like(here), there.row(here)

@@ -10,10 +10,13 @@ if TYPE_CHECKING:
     from mlinfra.api import Environment
 
 MARK = "mlinfra_"  # how every tag of the kit's own begins
+SHELLS = "shells"  # in an environment's `native`: the endpoints that the stack makes and the kit only fills, by name
 
 
 def empty(environment: Environment, say: Callable[[str], None]) -> dict[str, list[str]]:
     """Delete endpoints, stop and delete jobs, delete models: what bears the kit's tags, and nothing else.
+
+    A stack's shells are emptied and stay, since their stack takes them away.
 
     Returns what was deleted, by kind. Safe to repeat: what is gone is no longer found.
     """
@@ -26,9 +29,11 @@ def empty(environment: Environment, say: Callable[[str], None]) -> dict[str, lis
 
 def _endpoints(environment: Environment, say: Callable[[str], None]) -> list[str]:
     deleted = []
+    shells = environment.description.native.get(SHELLS) or {}
     for endpoint in environment.endpoints.list():
         observed = endpoint.observed if endpoint.observed.complete else endpoint.refresh().observed
-        if observed.owned_by_stack or not _is_ours(observed.tags):
+        is_filled = endpoint.name in shells and bool(observed.deployments)
+        if observed.owned_by_stack or not (_is_ours(observed.tags) or is_filled):
             continue
         say(f"deleting endpoint {endpoint.name}")
         environment.endpoints.delete(endpoint.name)

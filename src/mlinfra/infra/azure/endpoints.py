@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 class Endpoints(Component):
-    """One shell an endpoint. Deployments, traffic and mirrored traffic are the adapter's, and left alone."""
+    """One shell an endpoint, made once and not updated.
+
+    An update is a PUT of what the program says, and one that says nothing of traffic takes all of it away. Traffic,
+    deployments and tags of a release are the adapter's. `pulumi up --replace` is for whoever wants another shell.
+    """
 
     def __init__(
         self,
@@ -45,11 +49,7 @@ class Endpoints(Component):
                     auth_mode=auth, public_network_access="Disabled" if private else "Enabled"
                 ),
                 tags={**self.tags, "mlinfra_name": endpoint},
-                opts=self.child(
-                    ResourceOptions(
-                        ignore_changes=["properties.traffic", "properties.mirrorTraffic"], depends_on=[workspace]
-                    )
-                ),
+                opts=self.child(ResourceOptions(ignore_changes=["properties", "tags"], depends_on=[workspace])),
             )
             for endpoint in configuration.endpoints
         }
