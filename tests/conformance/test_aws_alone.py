@@ -82,6 +82,7 @@ class TestAlone(Suite):
         assert submit(session, ready).reused
         assert operations(emulator) == ["Search"]
 
+    @pytest.mark.slow
     def test_nothing_is_left_when_all_is_deleted(
         self, session: Session, emulator: AwsEmulator, project: Path, tmp_path: Path
     ):
@@ -95,6 +96,7 @@ class TestAlone(Suite):
         kept = [info.key for info in session.client.store().list("")]
         assert [key for key in kept if key.startswith(("jobs/", "models/"))] == []
 
+    @pytest.mark.slow
     def test_the_printed_policies_suffice(
         self, session: Session, emulator: AwsEmulator, project: Path, tmp_path: Path, grant: Grant
     ):
@@ -109,6 +111,7 @@ class TestAlone(Suite):
         delete_model(session, "model")
         jobs.delete(session, ended)
 
+    @pytest.mark.slow
     def test_the_printed_policies_suffice_for_an_endpoint(
         self, session: Session, emulator: AwsEmulator, environment: AwsEnvironment, tmp_path: Path, grant: Grant
     ):
@@ -215,6 +218,7 @@ class TestAlone(Suite):
             jobs.download(session, ended, tmp_path / "fetched")
         assert not (tmp_path / "fetched" / "out").exists()
 
+    @pytest.mark.slow
     def test_the_doctor_has_nothing_to_complain_of_where_the_policies_are_as_printed(
         self, emulator: AwsEmulator, environment: AwsEnvironment, folders: Folders, grant: Grant
     ):

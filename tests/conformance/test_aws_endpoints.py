@@ -77,8 +77,15 @@ class OnTheEmulator:
             yield session
 
 
+@pytest.mark.slow
 class TestEndpoints(OnTheEmulator, EndpointSuite):
     pass
+
+
+class TestOneRelease(OnTheEmulator, Suite):
+    """What stands for the suite where there is no time for all of it."""
+
+    test_a_version_takes_over = EndpointSuite.test_a_version_takes_over_step_by_step_without_a_failed_request
 
 
 TWO = {"min": 2, "max": 2}
@@ -86,6 +93,7 @@ GUARDABLE = {"steps": ["10%", "100%"], "bake": "1m", "min_requests": 0, "on_no_d
 ALARM = {"AlarmName": "errors-high", "StateReason": "somebody said so"}
 
 
+@pytest.mark.slow
 class TestWhatSageMakerAloneDoes(OnTheEmulator, Suite):
     @pytest.fixture
     def staging(self, session: Session) -> Session:
@@ -116,7 +124,6 @@ class TestWhatSageMakerAloneDoes(OnTheEmulator, Suite):
         assert deployment.native_id != deployment.name
         delete(staging, "slopes")
 
-    @pytest.mark.slow
     def test_an_alarm_of_its_own_guard_is_a_rollback(self, staging: Session, tmp_path: Path) -> None:
         champion(staging, tmp_path, 2.0)
         deploy(staging, endpoint(rollout=GUARDABLE, scale=TWO))
@@ -145,7 +152,6 @@ class TestWhatSageMakerAloneDoes(OnTheEmulator, Suite):
         assert delete(session, "slopes")
         assert emulator.leftovers() == before
 
-    @pytest.mark.slow
     def test_a_first_version_that_never_becomes_ready_leaves_nothing(
         self, session: Session, emulator: AwsEmulator, tmp_path: Path
     ) -> None:
@@ -167,7 +173,6 @@ class TestWhatSageMakerAloneDoes(OnTheEmulator, Suite):
         assert (result.asked, result.same) == (21, 21)  # the probe of the new deployment is a request as well
         delete(session, "slopes")
 
-    @pytest.mark.slow
     def test_the_servers_words_are_read_from_its_log(self, session: Session, tmp_path: Path) -> None:
         champion(session, tmp_path, 2.0)
         deploy(session, endpoint())
@@ -179,7 +184,6 @@ class TestWhatSageMakerAloneDoes(OnTheEmulator, Suite):
                 time.sleep(0.2)
         delete(session, "slopes")
 
-    @pytest.mark.slow
     def test_the_call_that_it_shows_is_one_that_works(self, session: Session, tmp_path: Path) -> None:
         champion(session, tmp_path, 2.0)
         deploy(session, endpoint())

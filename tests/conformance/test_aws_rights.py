@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Grant = Callable[[AwsEmulator, AwsEnvironment], None]
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 SECRET = "correct horse battery staple"  # noqa: S105  planted, to be looked for
 TELLS = """

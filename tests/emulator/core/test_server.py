@@ -186,7 +186,7 @@ def test_headers_reach_the_application(connection: http.client.HTTPConnection):
     assert "evil" not in seen
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_body_of_gigabytes_is_never_held(server: HttpServer):
     pieces = 1200
     block = bytes(range(256)) * (PIECE // 256)

@@ -48,7 +48,7 @@ def attempt(world, kit, faults, kill_at, *, after, steps):
     return None
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     runs=st.lists(RUN, max_size=4),

@@ -137,7 +137,9 @@ def check_the_end(world, story, end, *, where):
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("story", STORIES)
+@pytest.mark.parametrize(
+    "story", [pytest.param(story, marks=pytest.mark.slow if story == "canary" else ()) for story in STORIES]
+)
 def test_killed_at_every_single_call_the_same_command_again_gets_there(new_world, kit, story, after):
     calls, end = calls_of(new_world, kit, story)
     assert calls > 10

@@ -149,7 +149,7 @@ def test_a_record_that_somebody_else_wrote_is_not_overwritten(world):
         mine.write(Book())
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["lost", "refused"])
 def test_one_lost_call_anywhere_ends_as_if_nothing_had_been_or_may_be_run_again(new_world, fault):
     world = new_world()

@@ -21,7 +21,7 @@ def carry(world, kit, wishes, faults, **spec):
     return engine
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("wishes", [ROLLOUT, WAY_BACK, VARIANTS, ({1: 100}, {})])
 def test_any_single_fault(new_world, kit, wishes, fault):
@@ -33,6 +33,7 @@ def test_any_single_fault(new_world, kit, wishes, fault):
         assert (world.platform.wrongs, world.left_over) == ([], []), number
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     wishes=st.lists(

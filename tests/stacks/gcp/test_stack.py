@@ -115,6 +115,14 @@ class TestProtection:
         assert not any(each.inputs["disableOnDestroy"] for each in up().of("gcp:projects/service:Service"))
 
 
+def test_a_key_ring_has_a_name_that_no_earlier_one_took(up):
+    (ring,) = up("prod", **EVERYTHING).of("gcp:kms/keyRing:KeyRing")
+    (key,) = up("prod", **EVERYTHING).of("gcp:kms/cryptoKey:CryptoKey")
+    assert ring.inputs["name"].startswith("gcp-prod-keys-ring-")  # the engine's own, with digits of its own
+    assert key.inputs["name"] == "main"
+    assert not ring.retained
+
+
 class TestIdentities:
     def test_roles_and_bindings_are_those_that_env_permissions_prints(self, up):
         found = up("prod", **EVERYTHING)
@@ -139,6 +147,15 @@ class TestIdentities:
             for who in ("ci", "deployer")
         }
         assert rights["ci"] == rights["deployer"]
+
+    def test_a_pools_id_is_made_up_once_and_kept(self, up):
+        found = up(**EVERYTHING)
+        (pool,) = found.of("gcp:iam/workloadIdentityPool:WorkloadIdentityPool")
+        (signer,) = found.of("gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider")
+        own = pool.inputs["workloadIdentityPoolId"]
+        assert pool.ignored == ("workloadIdentityPoolId",)
+        assert signer.inputs["workloadIdentityPoolId"] == own
+        assert len(own) <= 32
 
     def test_pipelines_are_trusted_by_issuer_and_whole_subject(self, up):
         found = up(**EVERYTHING)

@@ -144,6 +144,12 @@ def test_an_adopted_folder_is_marked_as_such():
     assert (inputs["root"], inputs["adopt"]) == ("/srv/old", True)
 
 
+@pytest.mark.parametrize(("values", "stays"), [({"adopt": {"folder": "/srv/old"}}, True), ({}, False)])
+def test_the_buckets_of_an_adopted_folder_stay_in_it(values: dict[str, Any], stays: bool):  # noqa: FBT001  a case
+    seen = stand(**values)
+    assert {bool(seen.requests[f"some-dev-{each}"].retainOnDelete) for each in ("artefacts", "data")} == {stays}
+
+
 def test_options_of_a_component_reach_its_children():
     def program() -> None:
         first = pulumi.ComponentResource("test:index:First", "first")

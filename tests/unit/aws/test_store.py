@@ -111,7 +111,7 @@ def test_what_is_not_there(store: ObjectStore, tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_listing_keeps_the_order_of_the_keys_and_may_end_within_a_name(store: ObjectStore):
     keys = sorted([f"a/{number:04d}" for number in range(1005)] + ["a/b-1", "a/b-2", "ab/1"])
     for key in keys:

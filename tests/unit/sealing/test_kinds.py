@@ -168,8 +168,13 @@ def _numbers_case(name, data, awkward, count, seed):
     return estimator, x, awkward(x, _thresholds(estimator, x), count, missing=missing, wide=wide, seed=seed)
 
 
+def some(kinds: dict[str, Any]) -> list[Any]:
+    """Each third kind where there is little time; all of them have a million rows where there is."""
+    return [pytest.param(name, marks=pytest.mark.slow if index % 3 else ()) for index, name in enumerate(kinds)]
+
+
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("name", some(NUMBERS))
 def test_20_000_awkward_rows_of_numbers_differ_in_no_bit(name, data, sealed, awkward, differing):
     estimator, x, rows = _numbers_case(name, data, awkward, 20_000, seed=3)
     for method in _methods(estimator):
@@ -215,7 +220,7 @@ def _count_cell_differences(estimator, model, method, rows, differing) -> int:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", some(CELLS))
 def test_20_000_rows_of_cells_differ_in_no_bit(name, mixed, sealed, differing):
     table, labels = mixed
     estimator = CELLS[name].fit(table, labels)

@@ -127,7 +127,7 @@ def _kept(kernel: Any, rows: Any) -> Any:
     return np.ascontiguousarray(rows[[index for index in range(len(rows)) if index not in refused]])
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from(["numbers", "cells"]), st.sampled_from(["trees", "sets", "sparse"]))
 def test_three_walks_give_the_same_bits_and_refuse_the_same_cells(seed, form, kind):

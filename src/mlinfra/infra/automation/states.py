@@ -113,7 +113,8 @@ def unsalted(place: Place, state: State) -> Iterator[None]:
     finally:
         lines = place.file.read_bytes().decode().splitlines()
         rest = [line for line in lines if not line.startswith(_SALT)]
-        if state.variables.get(PASSPHRASE) == "" and rest == before.decode().splitlines() != lines:
+        passphrase = {**os.environ, **state.variables}.get(PASSPHRASE)
+        if passphrase == "" and rest == before.decode().splitlines() != lines:
             place.file.write_bytes(before)
 
 

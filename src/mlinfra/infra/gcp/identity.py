@@ -6,6 +6,7 @@ Roles and bindings are the ones that `mlinfra env permissions` prints: one table
 from __future__ import annotations
 
 import json
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from pulumi import Output, ResourceOptions
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 CI = "ci"
 _NUMBER = "{number}"  # in a condition: where the project's number comes when it is known
 _ACTS_AS = "roles/iam.workloadIdentityUser"
+_MADE_UP = 3  # bytes of a pool's id
 
 
 class Identities(Component):
@@ -125,12 +127,13 @@ class Identities(Component):
                 )
 
     def _pool(self) -> Output[str]:
+        """A pool whose id is made up once and then kept: a deleted one's stays taken for thirty days."""
         pool = iam.WorkloadIdentityPool(
             self.named("pool"),
-            workload_identity_pool_id=f"mlinfra-{self._gcp.suffix}",
+            workload_identity_pool_id=f"mlinfra-{self._gcp.suffix}-{token_hex(_MADE_UP)}",
             display_name=f"mlinfra {self._gcp.suffix}",
             description=f"Pipelines of {self._gcp.name}",
-            opts=self.child(),
+            opts=self.child(ResourceOptions(ignore_changes=["workloadIdentityPoolId"])),
         )
         for number, trust in enumerate(self._gcp.trusts):
             iam.WorkloadIdentityPoolProvider(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pulumi
+from pulumi import ResourceOptions
 
 from mlinfra.infra.component import Component
 from mlinfra.infra.environment import export
@@ -13,8 +14,6 @@ from mlinfra.infra.local.compute import Folder
 from mlinfra.infra.local.storage import Bucket
 
 if TYPE_CHECKING:
-    from pulumi import ResourceOptions
-
     from mlinfra.infra.local.configuration import LocalConfiguration
 
 
@@ -34,13 +33,14 @@ class LocalStack(Component):
             adopt=bool(adopted),
             options=self.guarded(),
         )
+        kept = ResourceOptions(retain_on_delete=True) if adopted else None  # what lay in the folder before stays in it
         self.buckets = {
             bucket: Bucket(
                 self.named(bucket),
                 root=self.folder.root,
                 bucket=bucket,
                 destroy_contents=self.profile.destroy_contents,
-                options=self.guarded(),
+                options=self.guarded(kept),
             )
             for bucket in configuration.stores
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -41,12 +42,13 @@ class BucketProvider(ResourceProvider):
         return UpdateResult(_outputs(news))
 
     def delete(self, id: str, props: dict[str, Any]) -> None:  # noqa: A002, ARG002  see above
-        """Remove the bucket; its objects too where the stage says so. Safe to repeat."""
+        """Remove the bucket; where the stage says so with its objects, and what else lies there. Safe to repeat."""
         if not _place(props).is_dir():
             return
         with Host(Path(props["root"])) as host:
             if props["destroy_contents"]:
                 _empty(host, props["bucket"])
+                shutil.rmtree(_place(props))
             host.delete_bucket(props["bucket"])
 
 

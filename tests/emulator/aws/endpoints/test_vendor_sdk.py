@@ -19,7 +19,7 @@ from mlinfra import save_model
 _SCRIPT = Path(__file__).with_name("vendor_endpoints.py")
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_the_sagemaker_packages_resources_host_a_model_of_the_kits(emulator, environment, client, bucket, tmp_path):
     rows = pd.DataFrame({"age": [20.0, 30.0, 40.0, 50.0], "income": [1.0, 2.0, 3.0, 4.0]})
     model = LogisticRegression().fit(rows, ["no", "no", "yes", "yes"])

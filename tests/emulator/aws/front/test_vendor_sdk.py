@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SCRIPT = Path(__file__).with_name("sdk_registry.py")
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_the_vendor_s_resources_for_models_and_packages_work(
     emulator: AwsEmulator, environment: AwsEnvironment, bucket: str, tmp_path: Path
 ) -> None:
