@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await
 
+from mlinfra.emulator.providers.mocks import event_loop
 from mlinfra.environment import parse
 from mlinfra.infra.component import Component
 from mlinfra.infra.configuration import read
@@ -67,6 +69,7 @@ class Monitor(mocks.MockMonitor):
 
 def run(program: Callable[[], pulumi.Output[Any] | None], *, preview: bool = False) -> Seen:
     seen = Seen()
+    asyncio.set_event_loop(event_loop())
     set_mocks(
         Answers(preview=preview), project="mlinfra", stack="s", preview=preview, monitor=Monitor(seen, preview=preview)
     )

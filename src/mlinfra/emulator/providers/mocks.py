@@ -7,8 +7,11 @@ the same kind, name and parent, and give every output that a provider would.
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -101,6 +104,7 @@ def run(
     given = dict(config or {})
     set_all_config({f"{key}" if ":" in key else f"{project}:{key}": value for key, value in given.items()}, [*secrets])
     monitor = StrictMonitor(given, preview=preview)
+    asyncio.set_event_loop(event_loop())
     set_root_resource(None)  # type: ignore[arg-type]  # the SDK keeps the last program's stack for the next one
     set_mocks(monitor.mocks, project=project, stack=stack, preview=preview, monitor=monitor)
     SETTINGS.rpc_manager.clear()
@@ -120,6 +124,14 @@ def run(
         raise SpecError("a program whose resources their providers refuse", problems=monitor.problems)
     monitor.registrations.exports = {name: _known(value) for name, value in exported.items()}
     return monitor.registrations
+
+
+@cache
+def event_loop() -> asyncio.AbstractEventLoop:
+    """The loop of all runs in this process: the SDK would make one for the thread, which nobody closes."""
+    loop = asyncio.new_event_loop()
+    atexit.register(loop.close)
+    return loop
 
 
 def _known(value: Any) -> Any:
