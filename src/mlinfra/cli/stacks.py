@@ -253,7 +253,7 @@ def _confirm_losses(opened: Opened, plan: Outcome, *, yes: bool, confirm: str | 
 def _empty(invocation: Invocation, opened: Opened) -> dict[str, list[str]]:
     """Take out what the kit made, where the stack got so far that something could be made in it."""
     from mlinfra import api  # noqa: PLC0415  help needs none of it
-    from mlinfra.cli.emptying import empty  # noqa: PLC0415  see above
+    from mlinfra.engine.sweeping import KINDS  # noqa: PLC0415  see above
 
     standing = opened.engine.standing()
     if standing.environment is None:
@@ -263,7 +263,10 @@ def _empty(invocation: Invocation, opened: Opened) -> dict[str, list[str]]:
         Progress(invocation.say, quiet=invocation.quiet) as progress,
         api.connect(there, invocation.folders, progress.say) as environment,
     ):
-        return empty(environment, progress.say)
+        swept = environment.sweep(everything=True)
+    for _, problem in swept.failed:
+        raise problem
+    return {f"{kind}s": [each.name for each in swept.deleted if each.kind == kind] for kind in KINDS}
 
 
 def _answers(given: tuple[str, ...]) -> dict[str, str]:

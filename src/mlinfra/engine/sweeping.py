@@ -26,13 +26,15 @@ if TYPE_CHECKING:
     from mlinfra.engine.session import Session
 
 MARK = "mlinfra_"  # how every tag of the kit's own begins
+KINDS = ("endpoint", "job", "model")  # in the order in which they go
+SHELLS = "shells"  # in an environment's `native`: the endpoints that a stack makes and the kit only fills, by name
 
 
 @dataclass(frozen=True)
 class Due:
     """One thing to take away. `why` is told to people."""
 
-    kind: str  # endpoint, job or model
+    kind: str  # of KINDS
     name: str
     why: str
     created: datetime | None = None
@@ -87,7 +89,7 @@ def _sweep_endpoints(session: Session, swept: Swept, bounds: _Bounds, *, look_on
     found = [
         Due("endpoint", each.name, why, each.created)
         for each in there
-        if _is_ours(each) and (why := bounds.over(each.expires, each.created))
+        if _is_ours(session, each) and (why := bounds.over(each.expires, each.created))
     ]
     found += [Due("endpoint", name, "its record alone is left") for name in gone]
     for due in found:
@@ -157,5 +159,7 @@ def _attempt(session: Session, swept: Swept, due: Due, *, look_only: bool) -> It
         swept.deleted.append(due)
 
 
-def _is_ours(endpoint: EndpointObservation) -> bool:
-    return not endpoint.owned_by_stack and any(name.startswith(MARK) for name in endpoint.tags)
+def _is_ours(session: Session, endpoint: EndpointObservation) -> bool:
+    """Whether the kit made it, or what a stack's shell holds; deleting that empties it, and the shell stays."""
+    is_filled = endpoint.name in (session.environment.native.get(SHELLS) or {}) and bool(endpoint.deployments)
+    return not endpoint.owned_by_stack and (is_filled or any(name.startswith(MARK) for name in endpoint.tags))

@@ -73,3 +73,12 @@ def test_what_somebody_is_at_work_on_stays_and_is_told(world):
     ((due, problem),) = found.failed
     assert (due.name, type(problem), found.deleted) == (NAME, Conflict, [])
     assert world.endpoint is not None
+
+
+@pytest.mark.parametrize("shells", [{}, {NAME: "1"}], ids=["somebody else's", "a stack's"])
+def test_what_was_deployed_in_a_stacks_shell_is_taken_out(world, shells):
+    world.deploy("1")
+    world.endpoint.tags = {"team": "risk"}
+    world.environment = world.environment.model_copy(update={"native": {"shells": shells}})
+    world.clock.time += 9 * HOUR
+    assert bool(swept(world)) is bool(shells)
