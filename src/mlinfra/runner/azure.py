@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
 from mlinfra.runner import web
+from mlinfra.runner.digest import md5_of
 from mlinfra.runner.problem import DAMAGED, DENIED, MISSING, WRONG, RunnerError
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ _HOST = re.compile(r"[a-z0-9]{3,24}\.blob\.[a-z0-9.]+")
 _VERSION = "2021-12-02"  # of the storage service
 _VAULT_VERSION = "7.4"
 _SPARE = 60  # s before its end at which a token is renewed
-_CHUNK = 1 << 20  # bytes
 _BLOCK = 64 << 20  # bytes of one part of a large blob
 _WHOLE = 256 << 20  # bytes that are sent in one request
 
@@ -102,7 +102,7 @@ def upload(file: Path, place: Place) -> None:
     if file.stat().st_size > _WHOLE:
         _upload_blocks(file, place)
         return
-    headers = {**_headers(), "x-ms-blob-type": "BlockBlob", "Content-MD5": _md5(file)}
+    headers = {**_headers(), "x-ms-blob-type": "BlockBlob", "Content-MD5": md5_of(file)}
     web.send("PUT", place.address, file, {**headers, "Content-Type": "application/octet-stream"})
 
 
@@ -193,11 +193,3 @@ def _json(answer: bytes) -> dict[str, Any]:
     except ValueError as exc:
         raise RunnerError("the managed identity's endpoint answered with something that is not JSON", DAMAGED) from exc
     return document if isinstance(document, dict) else {}
-
-
-def _md5(file: Path) -> str:
-    whole = hashlib.md5(usedforsecurity=False)
-    with file.open("rb") as stream:
-        for chunk in iter(lambda: stream.read(_CHUNK), b""):
-            whole.update(chunk)
-    return base64.b64encode(whole.digest()).decode()

@@ -5,6 +5,7 @@ The digest of a file is the SHA-256 of its bytes; that of a folder, of one line 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import shutil
@@ -54,6 +55,15 @@ def sha256_of(path: Path) -> str:
         for chunk in iter(lambda: file.read(_CHUNK), b""):
             whole.update(chunk)
     return whole.hexdigest()
+
+
+def md5_of(path: Path) -> str:
+    """The MD5 of a file as object stores write it, in Base64."""
+    whole = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        for chunk in iter(lambda: file.read(_CHUNK), b""):
+            whole.update(chunk)
+    return base64.b64encode(whole.digest()).decode()
 
 
 def files_below(

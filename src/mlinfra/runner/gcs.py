@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import os
 import time
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from mlinfra.runner import web
+from mlinfra.runner.digest import md5_of
 from mlinfra.runner.problem import DAMAGED, MISSING, WRONG, RunnerError
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ _STORE = "https://storage.googleapis.com"
 _METADATA = "metadata.google.internal"
 _TOKEN_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"  # noqa: S105  where one is asked for
 _SPARE = 60  # s before its end at which a token is renewed
-_CHUNK = 1 << 20  # bytes
 
 
 class Place(NamedTuple):
@@ -80,7 +78,8 @@ def upload(file: Path, place: Place) -> None:
     query = urlencode({"uploadType": "media", "name": place.name})
     headers = {**identity(), "Content-Type": "application/octet-stream"}
     answer = _json(web.send("POST", f"{_api()}/upload/storage/v1/b/{quote(place.bucket)}/o?{query}", file, headers))
-    if answer.get("md5Hash", _md5(file)) != _md5(file):
+    digest = md5_of(file)
+    if answer.get("md5Hash", digest) != digest:
         raise RunnerError(f"gs://{place.bucket}/{place.name} is not what was sent: {file}", DAMAGED)
 
 
@@ -117,11 +116,3 @@ def _json(answer: bytes) -> dict[str, Any]:
     except ValueError as exc:
         raise RunnerError("Cloud Storage answered with something that is not JSON", DAMAGED) from exc
     return document if isinstance(document, dict) else {}
-
-
-def _md5(file: Path) -> str:
-    whole = hashlib.md5(usedforsecurity=False)
-    with file.open("rb") as stream:
-        for chunk in iter(lambda: stream.read(_CHUNK), b""):
-            whole.update(chunk)
-    return base64.b64encode(whole.digest()).decode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlinfra.runner.addresses import path_of, scheme_of
 from mlinfra.runner.digest import files_below
@@ -42,16 +42,9 @@ def _file_to_file(file: Path, uri: str) -> None:
     draft.replace(target)
 
 
-def _file_to_gcs(file: Path, uri: str) -> None:
-    from mlinfra.runner import gcs  # noqa: PLC0415  40 ms that a job without the network does not pay
-
-    gcs.upload(file, gcs.place_of(uri))
-
-
-def _file_to_azure(file: Path, uri: str) -> None:
-    from mlinfra.runner import azure  # noqa: PLC0415  as above
-
-    azure.upload(file, azure.place_of(uri))
+def _file_to_store(file: Path, uri: str) -> None:
+    store = _store(scheme_of(uri))
+    store.upload(file, store.place_of(uri))
 
 
 def _to_file(path: Path, uri: str, hidden: Path | None) -> None:
@@ -71,29 +64,27 @@ def _to_file(path: Path, uri: str, hidden: Path | None) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _to_gcs(path: Path, uri: str, hidden: Path | None) -> None:
-    from mlinfra.runner import gcs  # noqa: PLC0415  40 ms that a job without the network does not pay
-
-    place = gcs.place_of(uri)
+def _to_store(path: Path, uri: str, hidden: Path | None) -> None:
+    store = _store(scheme_of(uri))
+    place = store.place_of(uri)
     for name, file in sorted(files_below(path, hidden)):
-        gcs.upload(file, place.below(name))
+        store.upload(file, place.below(name))
 
 
-def _to_azure(path: Path, uri: str, hidden: Path | None) -> None:
-    from mlinfra.runner import azure  # noqa: PLC0415  as above
+def _store(scheme: str) -> Any:
+    """The module that speaks with a cloud's object store."""
+    from mlinfra.runner import azure, gcs  # noqa: PLC0415  40 ms that a job without the network does not pay
 
-    place = azure.place_of(uri)
-    for name, file in sorted(files_below(path, hidden)):
-        azure.upload(file, place.below(name))
+    return {"gs": gcs, "https": azure}[scheme]
 
 
 UPLOADERS: dict[str, Callable[[Path, str, Path | None], None]] = {
     "file": _to_file,
-    "gs": _to_gcs,
-    "https": _to_azure,
+    "gs": _to_store,
+    "https": _to_store,
 }
 _SENDERS: dict[str, Callable[[Path, str], None]] = {
     "file": _file_to_file,
-    "gs": _file_to_gcs,
-    "https": _file_to_azure,
+    "gs": _file_to_store,
+    "https": _file_to_store,
 }
