@@ -55,6 +55,7 @@ class Registered:
     depends_on: tuple[str, ...]  # logical names, inputs' own dependencies among them
     adopted: str  # the id of what existed before and is read, not made
     secret_inputs: tuple[str, ...]
+    aliases: tuple[str, ...]  # the types that it had before
 
 
 @dataclass
@@ -248,6 +249,7 @@ class StrictMonitor(mocks.MockMonitor):  # type: ignore[misc, unused-ignore]
                 depends_on=tuple(sorted({self._names.get(each, each) for each in request.dependencies})),
                 adopted=adopted,
                 secret_inputs=tuple(sorted(name for name, value in inputs.items() if plain(value) != value)),
+                aliases=tuple(sorted(each.spec.type for each in getattr(request, "aliases", ()) if each.spec.type)),
             )
         )
 

@@ -9,6 +9,7 @@ from pulumi_azure_native import resources
 
 from mlinfra.environment import AzureEnvironment
 from mlinfra.infra.azure import names
+from mlinfra.infra.azure.aliases import unversioned
 from mlinfra.infra.azure.compute import Compute
 from mlinfra.infra.azure.endpoints import Endpoints
 from mlinfra.infra.azure.identity import Identities
@@ -38,7 +39,8 @@ class AzureStack(Component):
 
     def __init__(self, name: str, configuration: AzureConfiguration, options: ResourceOptions | None = None) -> None:
         """Register everything, in the environment's resource group."""
-        super().__init__("azure:Stack", name, configuration, options)
+        lean = ResourceOptions(transformations=[unversioned])
+        super().__init__("azure:Stack", name, configuration, ResourceOptions.merge(lean, options))
         self.configuration: AzureConfiguration = configuration
         inside = self.child(ResourceOptions(depends_on=[self._group()]))
         self.identities = Identities(self.named("identities"), configuration, options=inside)
