@@ -209,7 +209,7 @@ class Site:
             try:
                 return engine.settle({})
             except Conflict as exc:
-                return engine.settle({urn: self._looked_for(urn) for urn in str(exc.given).split("; ")})
+                return engine.settle(self._looked_for(str(exc.given).split("; ")))
 
     def quiet(self, *, refresh: bool = False) -> None:
         """Nothing would change: by the program, or by what is really there as well."""
@@ -256,14 +256,21 @@ class Site:
             if each["type"].startswith(f"{self.package}:"):
                 yield each["type"], each["id"]
 
-    def _looked_for(self, urn: str) -> str:
-        """The id of the one resource of that type which no state knows; empty where there is none."""
-        token = urn.split("::")[2].rpartition("$")[2]
+    def _looked_for(self, urns: list[str]) -> dict[str, str]:
+        """The ids of what exists, no state knows of and was asked for with the same inputs; empty for none."""
         state = json.loads(self.clone.pulumi("stack", "export", "--stack", self.stack))["deployment"]
-        recorded = {each.get("id") for each in state["resources"]}
-        found = [each.id for each in self.made(token) if each.id not in recorded]
-        assert len(found) < 2, found  # else nobody could tell which is whose
-        return next(iter(found), "")
+        asked = {each["resource"]["urn"]: each["resource"] for each in state["pending_operations"]}
+        taken = {each.get("id") for each in state["resources"]}
+        answers = {}
+        for urn in urns:
+            fitting = (
+                each.id
+                for each in self.made(asked[urn]["type"])
+                if each.id not in taken and plain(each.inputs) == plain(asked[urn]["inputs"])
+            )
+            answers[urn] = next(fitting, "")
+            taken.add(answers[urn])
+        return answers
 
 
 def _declared(kept: Kept) -> Declared:

@@ -1,10 +1,15 @@
-"""`kill -9` of an `up` of a cloud's stack in the create of a resource: the next one settles it, with no orphan."""
+"""`kill -9` of an `up` of a cloud's stack in the create of every resource: the next one settles it, with no orphan.
+
+The engine makes at once whatever depends on nothing that is missing. So an `up` whose every create stands still comes
+to rest with a whole layer of the stack under way; it is killed there, and the next one, which lets those through, in
+the next layer, until one comes to its end.
+"""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,39 +22,15 @@ if TYPE_CHECKING:
     from conftest import Site
 
 PATIENCE = 240.0  # s on a busy machine
-QUIET = 1.0  # s
+QUIET = 2.0  # s without anything new
 AGES = 3600.0  # s; the engine is killed long before
-EVERY = 40  # of the resources in the order of their creation, the one at which an `up` is killed
+AT_ONCE = "48"  # more than any layer of a stack has
 
 
-class Chosen(NamedTuple):
-    """A resource by the end of its name, its type and a part of its id, and when in its create the engine dies."""
-
-    platform: str
-    suffix: str
-    token: str
-    part: str
-    moment: str
-
-
-# One whose inputs tell the id and that is there; one that is not; one whose id the cloud makes up, which is asked for.
-CHOSEN = (
-    Chosen("aws", "stores-artefacts-bucket", "aws:s3/bucket:Bucket", "artefacts", "after"),
-    Chosen("aws", "identities-trainer", "aws:iam/role:Role", "trainer", "before"),
-    Chosen("aws", "secrets-risk-db", "aws:secretsmanager/secret:Secret", "risk-db", "after"),
-    Chosen("azure", "stores-kept-account", "azure-native:storage:StorageAccount", "/kep", "after"),
-    Chosen("azure", "identities-trainer", "azure-native:managedidentity:UserAssignedIdentity", "trainer", "before"),
-    Chosen("gcp", "stores-artefacts", "gcp:storage/bucket:Bucket", "artefacts", "after"),
-    Chosen("gcp", "identities-trainer", "gcp:serviceaccount/account:Account", "trainer", "before"),
-    Chosen("gcp", "alarms-mail-1", "gcp:monitoring/notificationChannel:NotificationChannel", "", "after"),
-)
-
-
-def wait_for(what: str, condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+def wait_for(what: str, condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
-        assert process is None or process.poll() is None, process.communicate()
         time.sleep(0.05)
 
 
@@ -57,20 +38,20 @@ def children(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def creates(it: Site) -> list[str]:
+    return [subject for _, _, subject in it.providers.state.calls("Create")]
+
+
 def is_idle(it: Site) -> bool:
-    """Whether nothing came to exist for a while."""
-    before = it.providers.state.all()
+    """Whether nothing is asked for and nothing comes to exist for a while."""
+    before = (len(creates(it)), it.providers.state.all())
     time.sleep(QUIET)
-    return it.providers.state.all() == before
+    return before == (len(creates(it)), it.providers.state.all())
 
 
-def stand_still(it: Site, name: str, moment: str, begun: Callable[[], bool]) -> subprocess.Popen[str]:
-    """An `up` that stands still in the create of a resource: before it has an effect, or right after."""
-    rule = {"operation": "Create", "match": {"name": name}, "do": "delay", "seconds": AGES, "when": moment}
-    it.providers.faults.script([rule])
-    process = it.clone.start("pulumi", "--non-interactive", "up", "--yes", "--skip-preview", "--stack", it.stack)
-    wait_for(f"the create of {name}", begun, process)
-    return process
+def start(it: Site) -> subprocess.Popen[str]:
+    quick = ("--yes", "--skip-preview", "--parallel", AT_ONCE)
+    return it.clone.start("pulumi", "--non-interactive", "up", *quick, "--stack", it.stack)
 
 
 def kill(it: Site, process: subprocess.Popen[str]) -> None:
@@ -81,6 +62,31 @@ def kill(it: Site, process: subprocess.Popen[str]) -> None:
     wait_for("what the engine started to end with it", lambda: not any(map(is_alive, started)))
     it.providers.faults.script([])
     wait_for("what was asked of the cloud to be done", lambda: is_idle(it))
+
+
+def stand_still(it: Site, names: set[str], moment: str) -> None:
+    """Let the creates of these resources begin and never end: before they have an effect, or right after."""
+    rule = {"operation": "Create", "times": None, "do": "delay", "seconds": AGES, "when": moment}
+    it.providers.faults.script([{**rule, "match": {"name": name}} for name in sorted(names)])
+
+
+def killed_in_a_layer(it: Site, left: set[str], moment: str) -> set[str]:
+    """Kill an `up` that stands still in the creates of all that it can make of `left`; empty where it got through."""
+    before = len(creates(it))
+    stand_still(it, left, moment)
+    process = start(it)
+
+    def stands() -> bool:
+        return not left.isdisjoint(creates(it)[before:]) and is_idle(it)
+
+    wait_for("a layer of creates", lambda: process.poll() is not None or stands())
+    if process.poll() is not None:
+        out, err = process.communicate()
+        assert process.returncode == 0, out + err
+        return set()
+    caught = left.intersection(creates(it)[before:])
+    kill(it, process)
+    return caught
 
 
 def ends_clean(it: Site) -> None:
@@ -94,38 +100,21 @@ def ends_clean(it: Site) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("chosen", CHOSEN, ids=lambda chosen: f"{chosen.platform}-{chosen.suffix}-{chosen.moment}")
-def test_the_next_up_settles_what_a_killed_one_left(site: Callable[[str, str], Site], chosen: Chosen):
-    it = site(chosen.platform, "dev")
-    name = f"{it.stack}-{chosen.suffix}"
-    it.clone.pulumi("stack", "init", it.stack)
-
-    def begun() -> bool:
-        if chosen.moment == "before":
-            return ("Create", chosen.token, name) in it.providers.state.calls("Create")
-        return bool(it.made(chosen.token, chosen.part))
-
-    kill(it, stand_still(it, name, chosen.moment, begun))
-    settled = it.settle()
-    assert any(name in line for line in settled)
-    assert any("taken over: that process is gone" in line for line in it.said)
-    ends_clean(it)
-
-
-@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("platform", ["aws", "azure", "gcp"])
-def test_an_up_that_is_killed_again_and_again_ends_clean_at_last(site: Callable[[str, str], Site], platform: str):
-    it = site(platform, "dev")
+def test_the_next_up_settles_every_create_that_was_cut_short(
+    site: Callable[[str, str], Site], platform: str, moment: str
+):
+    it = site(platform, "staging")
     it.up()
-    names = [subject for _, _, subject in it.providers.state.calls("Create")]
+    left = set(creates(it))
     it.destroy()
-    for name in names[::EVERY]:
-        calls = len(it.providers.state.calls("Create"))
-
-        def begun(name: str = name, since: int = calls) -> bool:
-            return any(subject == name for _, _, subject in it.providers.state.calls("Create")[since:])
-
-        kill(it, stand_still(it, name, "before", begun))
-        it.settle()
+    while caught := killed_in_a_layer(it, left, moment):
+        it.said.clear()
+        told = "\n".join(it.settle())
+        assert [name for name in caught if f"{name} (" not in told] == []
+        assert any("taken over: that process is gone" in line for line in it.said)
         assert not it.orphans()
+        left -= caught
+    assert not left
     ends_clean(it)

@@ -135,23 +135,32 @@ class Lifecycle:
         self._state.put(kept)
         return kept
 
-    def read(self, token: str, native_id: str, config: Mapping[str, Any] | None = None) -> Kept | None:
+    def read(
+        self,
+        token: str,
+        native_id: str,
+        config: Mapping[str, Any] | None = None,
+        recorded: Mapping[str, Any] | None = None,
+    ) -> Kept | None:
         """It as it is now, in the cloud where that knows it; None where it is gone.
 
-        What the cloud has and no stack made is told as well, for somebody to adopt, and never kept here. `config` is
-        the provider's.
+        What the cloud has and no stack made is told as well, for somebody to adopt. `config` is the provider's;
+        `recorded` are the inputs in the engine's state: with them it is the stack's own, whose create was cut short.
         """
         known = self._state.get(token, native_id)
         cloud = self._cloud(token)
         if cloud is None:
             return known
         if known is None:
-            return self._strangers(cloud, token, native_id, config or {})
-        found = cloud.read(Declared(token, plain(known.inputs), native_id, known.outputs))
-        if found is None:
+            found = self._strangers(cloud, token, native_id, config or {}, recorded or {})
+            if found and recorded:
+                self._state.put(found)
+            return found
+        now = cloud.read(Declared(token, plain(known.inputs), native_id, known.outputs))
+        if now is None:
             self._state.remove(token, native_id)
             return None
-        drifted = {name: value for name, value in found.items() if plain(known.inputs.get(name)) != value}
+        drifted = {name: value for name, value in now.items() if plain(known.inputs.get(name)) != value}
         return Kept(token, native_id, {**known.inputs, **drifted}, {**known.outputs, **drifted})
 
     def delete(self, token: str, native_id: str) -> None:
@@ -162,14 +171,21 @@ class Lifecycle:
             cloud.delete(Declared(token, plain(known.inputs), native_id, known.outputs))
         self._state.remove(token, native_id)
 
-    def _strangers(self, cloud: Provisioner, token: str, native_id: str, config: Mapping[str, Any]) -> Kept | None:
+    def _strangers(
+        self,
+        cloud: Provisioner,
+        token: str,
+        native_id: str,
+        config: Mapping[str, Any],
+        recorded: Mapping[str, Any],
+    ) -> Kept | None:
         """What somebody else made in the cloud; an id ends with the name."""
         named_by = self._package.form(token).named_by
         inputs: dict[str, Any] = {named_by: native_id.rpartition("/")[2]} if named_by else {}
-        found = cloud.read(Declared(token, inputs, native_id))
+        found = cloud.read(Declared(token, {**inputs, **plain(recorded)}, native_id))
         if found is None:
             return None
-        told = {**inputs, **found}
+        told = {**inputs, **recorded, **found}
         return Kept(
             token, native_id, told, {**computed(self._package, Resource(token, "", told, config), native_id), **told}
         )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from mlinfra.emulator.provisioning import Provisioner
 
-_THREADS = 16
+_THREADS = 64  # a call that is delayed on purpose holds one
 _LARGEST_MESSAGE = 256 * 1024 * 1024
 _GRACE = 2.0  # s for calls that are under way
 

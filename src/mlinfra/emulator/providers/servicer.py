@@ -146,7 +146,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc
     def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
         """It as it is now; an empty id says that it is gone."""
         with self._call("Read", request.type, request.id, context):
-            kept = self._attempt(context, lambda: self._lifecycle.read(request.type, request.id, self._config))
+            kept = self._attempt(
+                context, lambda: self._lifecycle.read(request.type, request.id, self._config, _document(request.inputs))
+            )
         if kept is None:
             return provider_pb2.ReadResponse()
         return provider_pb2.ReadResponse(id=kept.id, inputs=_struct(kept.inputs), properties=_struct(kept.outputs))
