@@ -146,6 +146,11 @@ OWN: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+def values(platform: str, stage: str) -> dict[str, Any]:
+    """The configuration of a cloud's stack."""
+    return {"platform": platform, "stage": stage, **SHARED, **OWN[platform]}
+
+
 @dataclass
 class Site:
     """One stack, its engine, and the stand-in providers that it is attached to; an emulator where it takes them."""
@@ -178,7 +183,7 @@ class Site:
         told = {**self.clone.variables, **self.providers.variables(), "PYTHONWARNINGS": _WARNINGS}
         self.clone = replace(self.clone, stack=self.stack, variables=told)
         self.clone.settings.write_text("config:\n")
-        self.clone.configure(platform=self.platform, stage=self.stage, **SHARED, **OWN[self.platform])
+        self.clone.configure(**values(self.platform, self.stage))
         return self
 
     def __exit__(
@@ -311,6 +316,12 @@ def standing(clone: Clone) -> Clone:
     clone.pulumi("stack", "init", STACK)
     clone.pulumi("up", "--yes", "--skip-preview", "--stack", STACK)
     return clone
+
+
+@pytest.fixture
+def configured() -> Callable[[str, str], dict[str, Any]]:
+    """The configuration of a cloud's stack: `configured("aws", "dev")`."""
+    return values
 
 
 @pytest.fixture

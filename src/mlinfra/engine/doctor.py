@@ -23,7 +23,15 @@ from mlinfra.engine import sync
 from mlinfra.engine.records import APPROVALS
 from mlinfra.engine.session import open_session
 from mlinfra.environment import LocalEnvironment
-from mlinfra.errors import CapabilityError, CapacityUnavailable, Conflict, Denied, IntegrityError, MlinfraError
+from mlinfra.errors import (
+    CapabilityError,
+    CapacityUnavailable,
+    Conflict,
+    Denied,
+    IntegrityError,
+    MlinfraError,
+    NotFound,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -146,7 +154,14 @@ def _platform(session: Session) -> Iterator[Check]:
     yield from _others(session)
     if isinstance(session.client, Examining):
         for document in session.client.examine():
-            yield Check(**{**document, "verdict": Verdict(document["verdict"])})
+            yield of_client(document)
+
+
+def of_client(document: Document) -> Check:
+    """A check that a client made. One that failed ends the command as a missing right does, or a missing thing."""
+    verdict = Verdict(document["verdict"])
+    missing = Denied if document.get("permission") else NotFound
+    return Check(**{**document, "verdict": verdict}, exit_code=missing.exit_code if verdict is Verdict.ILL else 0)
 
 
 def _readings(session: Session) -> dict[str, Request]:
