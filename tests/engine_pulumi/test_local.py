@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
     from conftest import Clone
 
 STACK = "local-dev"
-ROOT_EXAMPLE = Path(__file__).parents[2] / "examples" / "credit"
+ROOT = Path(__file__).parents[2]
+ROOT_EXAMPLE = ROOT / "examples" / "credit"
+# What the drill in docs/stacks.md says to run on a copy of a state.
+UNWRAP = """import json, sys
+json.dump({"version": 3, "deployment": json.load(open(sys.argv[1]))["checkpoint"]["latest"]}, open(sys.argv[2], "w"))"""
 ALL = ["local-dev", "local-dev-artefacts", "local-dev-data", "local-dev-folder"]
 
 
@@ -156,3 +161,23 @@ def test_the_credit_example_runs_in_it(standing: Clone, tmp_path: Path):
     assert gone.document["removed"]["endpoints"]
     assert gone.document["removed"]["models"]
     assert not standing.environment.exists()
+
+
+@pytest.mark.slow
+def test_the_restore_drill_ends_as_it_is_documented(standing: Clone):
+    """A copy of the state that the engine made before the last update is put back and mended."""
+    assert UNWRAP in (ROOT / "docs" / "stacks.md").read_text()
+    standing.configure(slots=3)
+    standing.pulumi("up", "--yes", "--skip-preview", "--stack", STACK)
+    copies = sorted((standing.folder / ".mlinfra" / "pulumi" / ".pulumi" / "backups").rglob("*.json"))
+    assert standing.run(sys.executable, "-c", UNWRAP, str(copies[-2]), "good.json").code == 0
+    standing.pulumi("stack", "export", "--stack", STACK, "--file", "before.json")
+    standing.pulumi("stack", "import", "--stack", STACK, "--file", "good.json")
+    found = standing.mlinfra("env", "preview", STACK, "--refresh", "-o", "json")
+    assert found.document["changes"].get("create", 0) == 0, found.err
+    mended = standing.mlinfra("env", "up", STACK, "--refresh")
+    assert mended.code == 0, mended.err
+    assert standing.mlinfra("env", "preview", STACK, "--expect-no-changes").code == 0
+    assert standing.resources() == ALL
+    with Host(standing.environment) as host:
+        assert host.slots == 3
