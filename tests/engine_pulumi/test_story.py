@@ -75,3 +75,14 @@ def test_the_credit_example_runs_in_what_a_stack_made(
         assert gone["removed"]["endpoints"]
         assert gone["removed"]["models"]
     assert clone.mlinfra("env", "show", stack).code == 4
+
+
+@pytest.mark.slow
+def test_the_plain_engine_is_kept_from_the_real_cloud(clone: Clone, configured: Callable[[str, str], dict[str, Any]]):
+    configure(clone.folder / "stacks" / "config" / "Pulumi.aws-dev.yaml", configured("aws", "dev"))
+    clone.variables["PYTHONWARNINGS"] = "error,ignore::DeprecationWarning"
+    clone.pulumi("stack", "init", "aws-dev")
+    refused = clone.run("pulumi", "--non-interactive", "preview", "--stack", "aws-dev")
+    assert refused.code != 0
+    assert "no stand-in provider is attached" in refused.out + refused.err
+    assert "Traceback" not in refused.out + refused.err

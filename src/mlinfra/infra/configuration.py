@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from difflib import get_close_matches
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NamedTuple, TypeVar, get_args
@@ -17,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from mlinfra.environment import Stage, Tracking
-from mlinfra.errors import Problem, SpecError, shorten
+from mlinfra.errors import Problem, SpecError, WrongAccount, shorten
 from mlinfra.infra.stages import FIRM_IN_PROD, Profile, SettingChanges, profile
 from mlinfra.spec.names import Name  # noqa: TC001  pydantic reads the annotation
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 NAMESPACE: Final = "mlinfra"
 PLATFORMS: Final = ("aws", "azure", "gcp", "local")
+_PACKAGES: Final = {"aws": "aws", "azure": "azure-native", "gcp": "gcp"}  # a platform's provider package
+_ATTACHED: Final = "PULUMI_DEBUG_PROVIDERS"  # the engine's variable for providers that run already
 _PREFIX: Final = f"{NAMESPACE}:"
 _NAME: Final = "name"  # the one field that no key of the configuration fills
 _AZURE_DEVOPS: Final = "azure-devops"
@@ -219,8 +222,25 @@ def from_stack(model: type[Model]) -> Model:
 
     Raises:
         SpecError: holds every problem, each with key, value given and what is allowed.
+        WrongAccount: an emulated stack, and the engine would ask the real cloud.
     """
-    return read(model, stack_values(), stack=pulumi.get_stack(), secret=_secret_keys())
+    found = read(model, stack_values(), stack=pulumi.get_stack(), secret=_secret_keys())
+    if found.emulated and found.platform in _PACKAGES:
+        _check_attached(found)
+    return found
+
+
+def _check_attached(configuration: Configuration) -> None:
+    """The engine goes to the real cloud for every provider that is not attached to it."""
+    attached = os.environ.get(_ATTACHED, "")
+    package = _PACKAGES[configuration.platform]
+    if package not in {each.partition(":")[0] for each in attached.split(",")}:
+        raise WrongAccount(
+            "an emulated stack is kept from the real cloud, and no stand-in provider is attached",
+            given=f"{_ATTACHED}={attached}",
+            allowed=f"{_ATTACHED}={package}:PORT",
+            todo=f"`mlinfra env up|preview|destroy {configuration.name}` attaches it",
+        )
 
 
 def stack_values() -> dict[str, Any]:
