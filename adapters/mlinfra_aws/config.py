@@ -37,14 +37,16 @@ __all__ = [
     "tag_map",
 ]
 
-SAGEMAKER, RUNTIME, LOGS, STORE = "sagemaker", "sagemaker-runtime", "logs", "store"
+SAGEMAKER, RUNTIME, LOGS, CLOUDWATCH, STORE = "sagemaker", "sagemaker-runtime", "logs", "cloudwatch", "store"
 CREATE_JOB = "sagemaker:CreateTrainingJob"
 READ, WRITE = "sagemaker:read", "sagemaker:write"
+ALARMS = "cloudwatch:alarms"
 
 QUOTAS: Mapping[str, Rate] = {
     CREATE_JOB: Rate(per_second=1.0, burst=1),
     READ: Rate(per_second=10.0, burst=20),  # AWS tells no rate for most reads; they are throttled at much more
     WRITE: Rate(per_second=5.0, burst=10),
+    ALARMS: Rate(per_second=3.0, burst=3),  # CloudWatch's quotas of PutMetricAlarm and DeleteAlarms
 }
 
 # What the kit sets itself, by operation: dotted paths that no override may touch.
@@ -80,8 +82,13 @@ OWNED: Mapping[str, tuple[str, ...]] = {
     "UpdateEndpoint": ("EndpointName", "EndpointConfigName", "RetainAllVariantProperties"),
     "RegisterScalableTarget": ("ServiceNamespace", "ResourceId", "ScalableDimension"),
     "PutScalingPolicy": ("ServiceNamespace", "ResourceId", "ScalableDimension", "PolicyName"),
+    "PutMetricAlarm": ("AlarmName", "ComparisonOperator", "Metrics", "Threshold", "Tags"),
 }
-_SERVICES = {"RegisterScalableTarget": "application-autoscaling", "PutScalingPolicy": "application-autoscaling"}
+_SERVICES = {
+    "RegisterScalableTarget": "application-autoscaling",
+    "PutScalingPolicy": "application-autoscaling",
+    "PutMetricAlarm": CLOUDWATCH,
+}
 
 # What protects a production stage: it may be switched on by an override, never off, and no other may take its place.
 _PROTECTIONS: Mapping[str, tuple[str, ...]] = {

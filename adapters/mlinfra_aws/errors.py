@@ -209,13 +209,14 @@ CLASSES: dict[str, tuple[type[MlinfraError], bool]] = {  # ours, and whether the
 }
 
 # What the other side refuses although all is as it was asked for: (operation, words).
-_GONE = re.compile(r"could not find|does not exist|not found|no scalable target", re.IGNORECASE)
+_GONE = re.compile(r"could not find|does not exist|not found|no scalable target|unknown alarm", re.IGNORECASE)
 HARMLESS: dict[str, re.Pattern[str]] = {
     "StopTrainingJob": re.compile(r"is in status|already|terminal", re.IGNORECASE),
     "DeleteEndpoint": _GONE,
     "DeleteEndpointConfig": _GONE,
     "DeleteModel": _GONE,
     "DeregisterScalableTarget": _GONE,
+    "DeleteAlarms": _GONE,
 }
 
 

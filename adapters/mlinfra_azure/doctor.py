@@ -9,7 +9,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.catalog.azure.permissions import CALLER, RIGHTS, rights_of, scopes
+from mlinfra.catalog.azure.permissions import CALLER, RIGHTS, SERVER, TRAINER, rights_of, scopes
 from mlinfra.errors import Denied, MlinfraError, NotFound
 from mlinfra_azure.places import resource, workspace
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _PERMISSIONS = "/providers/Microsoft.Authorization/permissions"
 _VERSIONS = {"permissions": "2022-04-01", "identities": "2023-01-31", "ml": "2025-12-01"}
 _WELL, _ILL, _UNSEEN = "ok", "failed", "not checked"
+_HANDED_ON = (TRAINER, SERVER)  # identities that callers give to jobs and endpoints; others are not theirs to look at
 
 
 def examine(environment: Environment, look: Look) -> Iterator[Document]:
@@ -32,7 +33,8 @@ def examine(environment: Environment, look: Look) -> Iterator[Document]:
     yield from _rights(environment, look)
     own = workspace(environment)
     yield _there("workspace", own, look, ("Workspaces_Get", own, _VERSIONS["ml"]))
-    for name, native_id in environment.identities.items():
+    for name in (each for each in _HANDED_ON if each in environment.identities):
+        native_id = environment.identities[name]
         asked = ("UserAssignedIdentities_Get", native_id, _VERSIONS["identities"])
         yield _there(f"identity {name}", native_id, look, asked)
     for name, cluster in environment.compute.items():

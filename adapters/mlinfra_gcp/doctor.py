@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.catalog.gcp.permissions import CALLER, policy, repository_of
+from mlinfra.catalog.gcp.permissions import CALLER, SERVER, TRAINER, policy, repository_of
 from mlinfra.errors import Denied, MlinfraError, NotFound
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PROBED = ("aiplatform.customJobs.list", "aiplatform.endpoints.list", "aiplatform.models.list", "aiplatform.models.get")
 _WELL, _ILL, _UNSEEN = "ok", "failed", "not checked"
+_HANDED_ON = (TRAINER, SERVER)  # accounts that callers give to jobs and endpoints; others are not theirs to look at
+_BY_TAG = "by its tag, of which Artifact Registry tells when it is pulled; one by digest can be looked up"
 _TESTED = {  # kind of resource -> the service that tells which permissions somebody has on it
     "projects": "cloudresourcemanager",
     "serviceAccounts": "iam",
@@ -29,13 +31,16 @@ _TESTED = {  # kind of resource -> the service that tells which permissions some
 def examine(environment: Environment, call: Call) -> Iterator[Document]:
     """Checks as documents, one after the other as they are made. `call` sends service, operation and body."""
     yield from _rights(environment, call)
-    for name, email in environment.identities.items():
+    for name in (each for each in _HANDED_ON if each in environment.identities):
+        email = environment.identities[name]
         place = f"projects/{environment.account}/serviceAccounts/{email}"
         yield _look(f"account {name}", email, call, ("iam", "GetServiceAccount", {"name": place}))
     for name, image in environment.images.items():
         repository = repository_of(image.uri)
-        if repository:
-            own = image.uri.split("/", 3)[3].replace("/", "%2F")
+        own = image.uri.split("/", 3)[3].replace("/", "%2F") if repository else ""
+        if own and "@" not in own:
+            yield {"name": f"image {name}", "verdict": _UNSEEN, "detail": f"{image.uri}: {_BY_TAG}"}
+        elif own:
             asked = {"name": f"{repository}/dockerImages/{own}"}
             yield _look(f"image {name}", image.uri, call, ("artifactregistry", "GetDockerImage", asked))
     for name, key in environment.keys.items():

@@ -58,7 +58,10 @@ class Tracking(_Part):
     experiment: str = Field("", description="Experiment under which runs are filed")
 
 
-_ALARMS = "Alarms that may guard a rollout; one that expresses a rule of `rollback_on` is called `error_rate above 1%`"
+_ALARMS = (
+    "Alarms that guard a rollout where the platform watches; one called `error_rate above 1%` stands for that rule of "
+    "`rollback_on`, in place of the one that the kit would make"
+)
 
 
 class Observability(_Part):

@@ -1,40 +1,36 @@
-"""SageMaker's endpoints on the emulator, through the suite that every platform must pass.
+"""What SageMaker's endpoints alone do, on the emulator; and one release of the suite, for the short run.
 
 CloudWatch counts by the minute, so the emulator and the engine live in a time that runs faster than the machine's.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from threading import Thread
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mlinfra.emulator.aws import AwsEmulator
-from mlinfra.emulator.faults import Fault
 from mlinfra.emulator.settings import Settings
-from mlinfra.engine.clock import Clock
 from mlinfra.engine.deploy import deploy
 from mlinfra.engine.endpoint_changes import delete
-from mlinfra.engine.endpoints import find, invoke, logs, show
-from mlinfra.engine.replay import replay
+from mlinfra.engine.endpoints import find
 from mlinfra.engine.session import open_session
 from mlinfra.environment import Observability
-from mlinfra.errors import Denied, DeploymentFailed, InputRejected, RolledBack
+from mlinfra.errors import Denied, RolledBack
 from mlinfra.testing import EndpointSuite
 from mlinfra.testing.base import Suite
-from mlinfra.testing.endpoints import answer, champion, endpoint, register_stillborn
+from mlinfra.testing.endpoints import answer, champion, endpoint, register_broken
+from mlinfra.testing.load import under_load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from mlinfra.contract.requests import Request
+    from mlinfra.engine.clock import Clock
     from mlinfra.engine.folders import Folders
     from mlinfra.engine.session import Session
     from mlinfra.environment import Environment
@@ -42,22 +38,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.thorough
 
 SPEED = 25.0
-
-
-class EmulatedTime(Clock):
-    """The engine's clock, going with the emulator's."""
-
-    def __init__(self, emulator: AwsEmulator) -> None:
-        self._clock = emulator.clock
-
-    def now(self) -> datetime:
-        return self._clock.now()
-
-    def monotonic(self) -> float:
-        return self._clock.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        self._clock.sleep(max(0.0, seconds))
 
 
 class OnTheEmulator:
@@ -71,15 +51,12 @@ class OnTheEmulator:
         return emulator.environment()
 
     @pytest.fixture
-    def session(self, environment: Environment, folders: Folders, emulator: AwsEmulator) -> Iterator[Session]:
-        clock = EmulatedTime(emulator)
-        with open_session(environment, folders=folders, say=lambda _: None, clock=clock) as session:
+    def session(
+        self, environment: Environment, folders: Folders, emulator: AwsEmulator, emulated_time: type[Clock]
+    ) -> Iterator[Session]:
+        clock: Any = emulated_time
+        with open_session(environment, folders=folders, say=lambda _: None, clock=clock(emulator)) as session:
             yield session
-
-
-@pytest.mark.slow
-class TestEndpoints(OnTheEmulator, EndpointSuite):
-    pass
 
 
 class TestOneRelease(OnTheEmulator, Suite):
@@ -152,50 +129,6 @@ class TestWhatSageMakerAloneDoes(OnTheEmulator, Suite):
         assert delete(session, "slopes")
         assert emulator.leftovers() == before
 
-    def test_a_first_version_that_never_becomes_ready_leaves_nothing(
-        self, session: Session, emulator: AwsEmulator, tmp_path: Path
-    ) -> None:
-        register_stillborn(session, tmp_path)
-        before = emulator.leftovers()
-        with pytest.raises(DeploymentFailed):
-            deploy(session, endpoint())
-        assert emulator.leftovers() == before
-
-    def test_what_it_captured_is_answered_again_bit_for_bit(self, session: Session, tmp_path: Path) -> None:
-        champion(session, tmp_path, 2.0)
-        deploy(session, endpoint(capture={"sample": "100%"}))
-        for value in range(20):
-            answer(session, float(value))
-        with pytest.raises(InputRejected):
-            invoke(session, "slopes", rows=[{"x": "plenty"}])
-        session.clock.sleep(120.0)
-        result = replay(session, "slopes")
-        assert (result.asked, result.same) == (21, 21)  # the probe of the new deployment is a request as well
-        delete(session, "slopes")
-
-    def test_the_servers_words_are_read_from_its_log(self, session: Session, tmp_path: Path) -> None:
-        champion(session, tmp_path, 2.0)
-        deploy(session, endpoint())
-        (name,) = find(session, "slopes").traffic
-        deadline = time.monotonic() + 20  # lines come a little later than what they tell of
-        for deployment in (name, None):
-            while not any("listening" in line.text for line in logs(session, "slopes", deployment=deployment)):
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
-        delete(session, "slopes")
-
-    def test_the_call_that_it_shows_is_one_that_works(self, session: Session, tmp_path: Path) -> None:
-        champion(session, tmp_path, 2.0)
-        deploy(session, endpoint())
-        known = show(session, "slopes").snippets
-        keys = {f"AWS_{name.upper()}": text for name, text in session.environment.native["credentials"].items()}
-        child = subprocess.run(
-            [sys.executable, "-c", known.python], env=os.environ | keys, capture_output=True, text=True, check=True
-        )
-        assert child.stdout.strip() == "{'predictions': [2.0]}"
-        subprocess.run(["/bin/sh", "-n", "-c", known.curl], check=True)
-        delete(session, "slopes")
-
 
 def raise_alarm(session: Session, name: str) -> None:
     """Set the alarm off as soon as the platform's own change is under way."""
@@ -207,76 +140,113 @@ def raise_alarm(session: Session, name: str) -> None:
     cloudwatch.set_alarm_state(**ALARM, StateValue="ALARM")
 
 
-EFFECTS = (
-    "CreateModel",
-    "CreateEndpointConfig",
-    "CreateEndpoint",
-    "UpdateEndpoint",
-    "UpdateEndpointWeightsAndCapacities",
-    "DeleteEndpoint",
-    "DeleteEndpointConfig",
-    "DeleteModel",
-)
+HALVES = {**GUARDABLE, "steps": ["50%", "100%"], "bake": "3m"}  # so that the new version gets enough requests
+
+
+@pytest.mark.slow
+class TestAlarmsThatTheKitMakes(OnTheEmulator, Suite):
+    """In an environment that names no alarm at all, with the rights that `env permissions` prints and no others."""
+
+    @pytest.fixture
+    def emulator(self, tmp_path: Path) -> Iterator[AwsEmulator]:
+        with AwsEmulator(tmp_path / "emulator", Settings(speed=SPEED / 2)) as emulator:
+            yield emulator
+
+    @pytest.fixture
+    def environment(self, emulator: AwsEmulator, grant: Callable[..., None]) -> Environment:
+        environment = emulator.environment()
+        grant(emulator, environment)
+        return environment
+
+    @pytest.fixture
+    def staging(self, session: Session) -> Session:
+        return replace(session, environment=session.environment.model_copy(update={"stage": "staging"}))
+
+    @pytest.fixture
+    def deployed(self, staging: Session, tmp_path: Path) -> Session:
+        """The first version serves."""
+        champion(staging, tmp_path, 2.0)
+        deploy(staging, endpoint(rollout=HALVES, scale=TWO))
+        return staging
+
+    def alarms(self, session: Session) -> list[dict[str, Any]]:
+        told: dict[str, Any] = session.client._client("cloudwatch").describe_alarms(AlarmNamePrefix="mlinfra--")
+        return list(told["MetricAlarms"])
+
+    def test_a_version_that_answers_errors_is_taken_back_by_sagemaker_itself(
+        self, deployed: Session, emulator: AwsEmulator, tmp_path: Path
+    ) -> None:
+        register_broken(deployed, tmp_path)
+        with under_load(deployed, "slopes", {"x": 7.0}), pytest.raises(RolledBack, match="error_rate went into ALARM"):
+            deploy(deployed, endpoint(rollout=HALVES, scale=TWO))
+        assert answer(deployed, 1.0) == [2.0]
+        assert self.alarms(deployed) == []
+        delete(deployed, "slopes")
+        assert left_over(emulator) == []
+
+    def test_a_good_version_stays_and_its_alarm_with_it_until_the_endpoint_goes(
+        self, deployed: Session, emulator: AwsEmulator, tmp_path: Path
+    ) -> None:
+        champion(deployed, tmp_path, 3.0)
+        with under_load(deployed, "slopes", {"x": 7.0}) as load:
+            outcome = deploy(deployed, endpoint(rollout=HALVES, scale=TWO))
+        assert (outcome.watched_by, load.failed()) == ("platform alarms", {})
+        assert answer(deployed, 1.0) == [3.0]
+        (alarm,) = self.alarms(deployed)
+        assert alarm["StateValue"] == "OK"
+        delete(deployed, "slopes")
+        assert self.alarms(deployed) == []
+        assert left_over(emulator) == []
+
+    def test_the_same_command_goes_on_after_a_kill_between_alarm_and_update(
+        self, deployed: Session, emulator: AwsEmulator, tmp_path: Path
+    ) -> None:
+        champion(deployed, tmp_path, 3.0)
+        doomed: Any = Doomed(deployed.client, at="UpdateEndpoint")
+        with pytest.raises(Killed):
+            deploy(replace(deployed, client=doomed), endpoint(rollout=HALVES, scale=TWO))
+        (before,) = self.alarms(deployed)
+        assert deploy(deployed, endpoint(rollout=HALVES, scale=TWO)).watched_by == "platform alarms"
+        assert answer(deployed, 1.0) == [3.0]
+        assert [each["AlarmName"] for each in self.alarms(deployed)] == [before["AlarmName"]]
+        assert len(emulator.ledger.calls("cloudwatch", "PutMetricAlarm")) == 1
+        delete(deployed, "slopes")
+        assert left_over(emulator) == []
+
+    @pytest.mark.parametrize("right", ["PutMetricAlarm", "TagResource"])
+    def test_a_right_that_is_missing_is_named_before_anything_changes(
+        self, deployed: Session, emulator: AwsEmulator, tmp_path: Path, right: str
+    ) -> None:
+        champion(deployed, tmp_path, 3.0)
+        deployer = deployed.environment.identities["deployer"]
+        with emulator.policy.without(deployer, f"cloudwatch:{right}"), pytest.raises(Denied, match=right):
+            deploy(deployed, endpoint(rollout=HALVES, scale=TWO))
+        assert answer(deployed, 1.0) == [2.0]
+        assert emulator.ledger.calls("sagemaker", "UpdateEndpoint") == []
+        delete(deployed, "slopes")
+        assert left_over(emulator) == []
+
+
+class Killed(BaseException):
+    """The process ends here, as far as the code under test can tell."""
+
+
+class Doomed:
+    """A client whose process dies when it is to send that operation."""
+
+    def __init__(self, client: Any, *, at: str) -> None:
+        self._client = client
+        self._at = at
+
+    def send(self, request: Request) -> Any:
+        if request.operation == self._at:
+            raise Killed
+        return self._client.send(request)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
 
 
 def left_over(emulator: AwsEmulator) -> list[str]:
     """What stands behind no endpoint any more; registered versions stay."""
     return [arn for arn in emulator.leftovers() if ":model-package" not in arn]
-
-
-@pytest.mark.slow
-class TestWhenThingsGoWrong(OnTheEmulator, Suite):
-    def live(self, session: Session, tmp_path: Path) -> None:
-        """A whole life: made, replaced, deleted."""
-        champion(session, tmp_path, 2.0)
-        deploy(session, endpoint())
-        assert answer(session, 1.0) == [2.0]
-        champion(session, tmp_path, 3.0)
-        deploy(session, endpoint())
-        assert answer(session, 1.0) == [3.0]
-        assert delete(session, "slopes")
-
-    @pytest.mark.parametrize("when", ["before", "after"])
-    def test_every_connection_breaks_once(
-        self, session: Session, emulator: AwsEmulator, tmp_path: Path, when: Literal["before", "after"]
-    ) -> None:
-        emulator.faults.script(
-            [Fault(service="sagemaker", operation=name, nth=1, when=when, do="cut") for name in EFFECTS]
-        )
-        self.live(session, tmp_path)
-        assert {entry.operation for entry in emulator.ledger.calls("sagemaker") if entry.outcome == "cut"} == set(
-            EFFECTS
-        )
-        assert left_over(emulator) == []
-
-    def test_every_operation_is_throttled_once(self, session: Session, emulator: AwsEmulator, tmp_path: Path) -> None:
-        throttled = {"do": "fail", "code": "ThrottlingException", "message": "Rate exceeded", "status": 400}
-        emulator.faults.script(
-            [Fault(service="sagemaker", operation=name, nth=1, when="before", **throttled) for name in EFFECTS]
-        )
-        self.live(session, tmp_path)
-        refused = {entry.operation for entry in emulator.ledger.calls("sagemaker") if entry.outcome != "ok"}
-        assert refused >= set(EFFECTS)
-        assert left_over(emulator) == []
-
-    @pytest.mark.parametrize("operation", [*EFFECTS, "DescribeEndpoint", "ListModels", "InvokeEndpoint"])
-    def test_a_permission_that_is_missing_is_named(
-        self, session: Session, emulator: AwsEmulator, tmp_path: Path, operation: str
-    ) -> None:
-        identity = session.environment.identities["deployer"]
-        with emulator.policy.without(identity, f"sagemaker:{operation}"), pytest.raises(Denied, match=operation):
-            self.live(session, tmp_path)
-
-
-@pytest.mark.slow
-class TestListsThatLag(OnTheEmulator, Suite):
-    @pytest.fixture
-    def emulator(self, tmp_path: Path) -> Iterator[AwsEmulator]:
-        with AwsEmulator(tmp_path / "emulator", Settings(speed=SPEED, list_lag=20.0)) as emulator:
-            yield emulator
-
-    def test_what_lists_do_not_show_yet_is_made_once_and_what_they_still_show_is_no_fault(
-        self, session: Session, emulator: AwsEmulator, tmp_path: Path
-    ) -> None:
-        TestWhenThingsGoWrong().live(session, tmp_path)
-        assert left_over(emulator) == []

@@ -1,4 +1,4 @@
-"""Azure ML's endpoints on the emulator, through the suite that every platform must pass.
+"""What Azure ML's endpoints alone do, on the emulator.
 
 Azure Monitor counts by the minute, so the emulator and the engine live in a time that is faster than the machine's.
 """
@@ -6,34 +6,27 @@ Azure Monitor counts by the minute, so the emulator and the engine live in a tim
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mlinfra.contract.requests import Request
 from mlinfra.contract.states import EndpointState
 from mlinfra.emulator.azure import AzureEmulator
-from mlinfra.emulator.faults import Fault
 from mlinfra.emulator.settings import Settings
 from mlinfra.engine.deploy import deploy
 from mlinfra.engine.endpoint_changes import delete, traffic
-from mlinfra.engine.endpoints import find, invoke, logs, metrics, show
-from mlinfra.engine.replay import replay
+from mlinfra.engine.endpoints import find, invoke, metrics
 from mlinfra.engine.rollout_records import Ledger
 from mlinfra.engine.session import open_session
 from mlinfra.engine.shaping import desire, shape
-from mlinfra.errors import Denied, DeploymentFailed, InputRejected
 from mlinfra.spec import EndpointSpec
 from mlinfra.testing import EndpointSuite
 from mlinfra.testing.base import Suite
-from mlinfra.testing.endpoints import answer, champion, endpoint, register_stillborn
+from mlinfra.testing.endpoints import answer, champion, endpoint
 from mlinfra.testing.models import registered
 
 if TYPE_CHECKING:
@@ -48,7 +41,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 SPEED = 25.0
-WORKSPACES = "Microsoft.MachineLearningServices/workspaces"
 LAG = 30.0  # seconds for which a split that was accepted is neither told nor followed
 
 
@@ -73,10 +65,6 @@ class OnTheEmulator:
             yield session
 
 
-class TestEndpoints(OnTheEmulator, EndpointSuite):
-    pass
-
-
 class TestTrafficThatLags(OnTheEmulator, Suite):
     """What the suite promises of moving traffic holds where an accepted split shows half a minute later."""
 
@@ -93,24 +81,11 @@ class TestTrafficThatLags(OnTheEmulator, Suite):
     test_deletion = EndpointSuite.test_a_deleted_endpoint_is_gone_and_deleting_again_does_no_harm
 
 
-def left_over(emulator: AzureEmulator) -> list[str]:
-    """What stands behind no endpoint any more; registered versions stay."""
-    return [name for name in emulator.leftovers() if "/models/" not in name]
-
-
 def physical(session: Session) -> str:
     return session.adapter.endpoints.physical_name("slopes", session.environment)
 
 
 class TestWhatAzureAloneDoes(OnTheEmulator, Suite):
-    def test_who_watches_a_rollout_is_said_with_the_reason(self, session: Session, tmp_path: Path) -> None:
-        champion(session, tmp_path, 2.0)
-        deploy(session, endpoint())
-        champion(session, tmp_path, 3.0)
-        outcome = deploy(session, endpoint())
-        assert outcome.watched_by.startswith("this process (Azure ML has no guard")
-        delete(session, "slopes")
-
     def test_a_deployment_is_asked_by_name_without_having_traffic(self, session: Session, tmp_path: Path) -> None:
         one, two = registered(session, tmp_path, slope=2.0), registered(session, tmp_path, slope=3.0)
         variants = {"one": {"model": one.name, "traffic": "100%"}, "two": {"model": two.name, "traffic": "0%"}}
@@ -141,27 +116,6 @@ class TestWhatAzureAloneDoes(OnTheEmulator, Suite):
             answers = list(people.map(lambda value: answer(session, float(value)), range(160)))
         assert answers == [[2.0 * value] for value in range(160)]
         delete(session, "slopes")
-
-    def test_nothing_is_left_of_an_endpoint_that_was_scaled_rolled_out_and_deleted(
-        self, session: Session, emulator: AzureEmulator, tmp_path: Path
-    ) -> None:
-        champion(session, tmp_path, 2.0)
-        champion(session, tmp_path, 3.0)
-        before = emulator.leftovers()
-        scale = {"min": 1, "max": 3, "per_replica": {"requests_per_minute": 600}}
-        for version in ("slopes:1", "slopes:2"):
-            deploy(session, endpoint(version, scale=scale))
-        assert delete(session, "slopes")
-        assert emulator.leftovers() == before
-
-    def test_a_first_version_that_never_becomes_ready_leaves_nothing(
-        self, session: Session, emulator: AzureEmulator, tmp_path: Path
-    ) -> None:
-        register_stillborn(session, tmp_path)
-        before = emulator.leftovers()
-        with pytest.raises(DeploymentFailed):
-            deploy(session, endpoint())
-        assert emulator.leftovers() == before
 
     def test_copies_of_requests_reach_a_shadow_whose_answers_nobody_gets(
         self, session: Session, tmp_path: Path
@@ -268,113 +222,3 @@ class TestWhatAzureAloneDoes(OnTheEmulator, Suite):
             deploy(session, endpoint(overrides=overrides))
             assert answer(session, 1.0) == [2.0]
             delete(session, "slopes")
-
-    def test_what_it_captured_is_answered_again_bit_for_bit(self, session: Session, tmp_path: Path) -> None:
-        champion(session, tmp_path, 2.0)
-        deploy(session, endpoint(capture={"sample": "100%"}))
-        for value in range(20):
-            answer(session, float(value))
-        with pytest.raises(InputRejected):
-            invoke(session, "slopes", rows=[{"x": "plenty"}])
-        deadline = time.monotonic() + 150  # the server writes what is a minute old, by its own clock
-        while not (result := replay(session, "slopes", limit=21)).asked:
-            assert time.monotonic() < deadline
-            time.sleep(1.0)
-        assert (result.asked, result.same) == (21, 21)  # the probe of the new deployment is a request as well
-        delete(session, "slopes")
-
-    def test_the_servers_words_are_read_from_its_log(self, session: Session, tmp_path: Path) -> None:
-        champion(session, tmp_path, 2.0)
-        deploy(session, endpoint())
-        (name,) = find(session, "slopes").traffic
-        deadline = time.monotonic() + 20  # lines come a little later than what they tell of
-        for deployment in (name, None):
-            while not any("listening" in line.text for line in logs(session, "slopes", deployment=deployment)):
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
-        delete(session, "slopes")
-
-    def test_the_call_that_it_shows_is_one_that_works(
-        self, session: Session, emulator: AzureEmulator, tmp_path: Path
-    ) -> None:
-        champion(session, tmp_path, 2.0)
-        deploy(session, endpoint())
-        known = show(session, "slopes").snippets
-        child = subprocess.run(
-            [sys.executable, "-c", known.python],
-            env=os.environ | emulator.variables(),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert child.stdout.strip() == "{'predictions': [2.0]}"
-        subprocess.run(["/bin/sh", "-n", "-c", known.curl], check=True)
-        delete(session, "slopes")
-
-
-EFFECTS = (
-    "OnlineEndpoints_CreateOrUpdate",
-    "EnvironmentVersions_CreateOrUpdate",
-    "OnlineDeployments_CreateOrUpdate",
-    "AutoscaleSettings_CreateOrUpdate",
-    "AutoscaleSettings_Delete",
-    "OnlineDeployments_Delete",
-    "OnlineEndpoints_Delete",
-)
-SCALED: dict[str, Any] = {"scale": {"min": 1, "max": 2}}
-
-
-class TestWhenThingsGoWrong(OnTheEmulator, Suite):
-    def live(self, session: Session, tmp_path: Path) -> None:
-        """A whole life: made, replaced, deleted."""
-        champion(session, tmp_path, 2.0)
-        deploy(session, endpoint(**SCALED))
-        assert answer(session, 1.0) == [2.0]
-        champion(session, tmp_path, 3.0)
-        deploy(session, endpoint(**SCALED))
-        assert answer(session, 1.0) == [3.0]
-        assert delete(session, "slopes")
-
-    @pytest.mark.parametrize("when", ["before", "after"])
-    def test_every_connection_breaks_once(
-        self, session: Session, emulator: AzureEmulator, tmp_path: Path, when: Literal["before", "after"]
-    ) -> None:
-        emulator.faults.script([Fault(operation=name, nth=1, when=when, do="cut") for name in EFFECTS])
-        self.live(session, tmp_path)
-        assert {entry.operation for entry in emulator.ledger.calls() if entry.outcome == "cut"} == set(EFFECTS)
-        assert left_over(emulator) == []
-
-    def test_every_operation_is_throttled_once(self, session: Session, emulator: AzureEmulator, tmp_path: Path) -> None:
-        throttled = {"do": "fail", "code": "TooManyRequests", "message": "Too many requests", "status": 429}
-        emulator.faults.script([Fault(operation=name, nth=1, when="before", **throttled) for name in EFFECTS])
-        self.live(session, tmp_path)
-        refused = {entry.operation for entry in emulator.ledger.calls() if entry.outcome != "ok"}
-        assert refused >= set(EFFECTS)
-        assert left_over(emulator) == []
-
-    @pytest.mark.parametrize(
-        "permission",
-        [
-            *(f"{WORKSPACES}/onlineEndpoints/{verb}" for verb in ("read", "write", "delete", "score/action")),
-            *(f"{WORKSPACES}/onlineEndpoints/deployments/{verb}" for verb in ("read", "write", "delete")),
-            *(f"Microsoft.Insights/autoscalesettings/{verb}" for verb in ("read", "write", "delete")),
-            f"{WORKSPACES}/environments/versions/write",
-            "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
-        ],
-    )
-    def test_a_permission_that_is_missing_is_named(
-        self, session: Session, emulator: AzureEmulator, tmp_path: Path, permission: str
-    ) -> None:
-        identity = session.environment.native["credentials"]["principal"]
-        with emulator.policy.without(identity, permission), pytest.raises(Denied, match=permission):
-            self.live(session, tmp_path)
-
-
-class TestListsThatLag(OnTheEmulator, Suite):
-    settings = Settings(speed=SPEED, list_lag=20.0)
-
-    def test_what_lists_do_not_show_yet_is_made_once_and_what_they_still_show_is_no_fault(
-        self, session: Session, emulator: AzureEmulator, tmp_path: Path
-    ) -> None:
-        TestWhenThingsGoWrong().live(session, tmp_path)
-        assert left_over(emulator) == []

@@ -48,18 +48,20 @@ _TOLD = re.compile(r'error \((?P<status>[45]\d\d)\) from .{0,200}? with message 
 def endpoint(replies: Mapping[str, Document | None], environment: Environment) -> EndpointObservation | None:
     """What `render.endpoints.observe` asked for.
 
-    An endpoint that is gone while its models and configurations are not counts as being deleted: `delete` goes on.
+    An endpoint that is gone while what was made for it is not counts as being deleted: `delete` goes on.
     """
     found = replies["endpoint"]
     configs = (replies["configs"] or {}).get("EndpointConfigs", [])
     models = (replies["models"] or {}).get("Models", [])
+    alarms = (replies["alarms"] or {}).get("MetricAlarms", [])
     left: Document = {
         "configs": {each["EndpointConfigName"]: each["CreationTime"] for each in configs},
         "models": [each["ModelName"] for each in models],
+        "alarms": {each["AlarmName"]: each.get("Threshold") for each in alarms},
     }
     if found is not None:
         return _endpoint(found, replies, left, environment)
-    names = [*left["configs"], *left["models"]]
+    names = [*left["configs"], *left["models"], *left["alarms"]]
     return _remains(owner_of(names[0]), left, environment) if names else None
 
 
@@ -217,7 +219,7 @@ def _remains(name: str, left: Document, environment: Environment) -> EndpointObs
         physical_name=name,
         state=EndpointState.DELETING,
         detail=GONE,
-        reason="the endpoint is gone, its models and configurations are not",
+        reason="the endpoint is gone, what was made for it is not",
         native=left,
     )
 

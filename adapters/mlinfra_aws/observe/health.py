@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlinfra.contract.health import Health
 from mlinfra_aws.observe.words import time_of
+from mlinfra_aws.render.endpoint_calls import MICROSECONDS
 from mlinfra_aws.render.endpoints import METRIC_DELAY
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from mlinfra.contract.requests import Document
     from mlinfra.environment import Environment
 
-_MICROSECONDS = 1_000_000
 _MEDIAN = 0.5
 
 
@@ -44,7 +44,7 @@ def health(
         errors=round(max(sums["errors"], sums["failed"] - sums["rejected"])),
         rejected=round(sums["rejected"]),
         p50=_middle(whole.get("p50", {}), whole.get("requests", {})),
-        p99=max((value / _MICROSECONDS for value in whole.get("p99", {}).values()), default=None),
+        p99=max((value / MICROSECONDS for value in whole.get("p99", {}).values()), default=None),
     )
 
 
@@ -73,5 +73,5 @@ def _middle(medians: Mapping[datetime, float], requests: Mapping[datetime, float
     for at, value in sorted(medians.items(), key=lambda item: item[1]):
         passed += requests.get(at, 1.0)
         if passed >= half:
-            return value / _MICROSECONDS
+            return value / MICROSECONDS
     return None

@@ -12,9 +12,10 @@ from mlinfra.catalog.aws.addresses import ENDPOINT_LOGS
 from mlinfra.contract.endpoints import Snippets
 from mlinfra.contract.requests import Request
 from mlinfra_aws import logs as streams
-from mlinfra_aws.config import READ, RUNTIME
+from mlinfra_aws.config import CLOUDWATCH, READ, RUNTIME
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from mlinfra.contract.endpoints import EndpointObservation
@@ -22,15 +23,17 @@ if TYPE_CHECKING:
     from mlinfra.environment import Environment
 
 PERIOD = 60  # seconds; SageMaker publishes invocation metrics once a minute (API description, MetricsConfig)
-_NAMESPACE = "AWS/SageMaker"
-_LONGEST_ANSWER = 3600  # seconds, InvocationTimeoutSeconds
-_SHORTEST_IN_QUEUE, _LONGEST_IN_QUEUE = 60, 21_600  # seconds, RequestTTLSeconds
-_SUMS = {
+MICROSECONDS = 1_000_000  # the unit of latencies, a second long
+LATENCY = "ModelLatency"
+SUMS = {
     "requests": "Invocations",
     "failed": "InvocationModelErrors",  # whatever was not answered with 2xx: time-outs and lost connections too
     "rejected": "Invocation4XXErrors",
     "errors": "Invocation5XXErrors",
 }
+_NAMESPACE = "AWS/SageMaker"
+_LONGEST_ANSWER = 3600  # seconds, InvocationTimeoutSeconds
+_SHORTEST_IN_QUEUE, _LONGEST_IN_QUEUE = 60, 21_600  # seconds, RequestTTLSeconds
 _LATENCIES = {"p50": "p50", "p99": "p99"}
 _WAYS = {  # of asking: the header that tells the type, boto3's method, and what to print of its answer
     False: ("Content-Type", "invoke_endpoint", "json.load(reply['Body'])"),
@@ -42,15 +45,16 @@ _LONGEST_LOOK = timedelta(days=1)  # of one question; a longer look back begins 
 def health(physical_name: str, variant: str, since: datetime) -> Request:
     """All figures of one variant, minute by minute from the one in which `since` lies; one call."""
     start = since.replace(second=0, microsecond=0)
-    queries = [_query(step, metric, "Sum", physical_name, variant) for step, metric in _SUMS.items()]
-    queries += [_query(step, "ModelLatency", stat, physical_name, variant) for step, stat in _LATENCIES.items()]
+    dimensions = {"EndpointName": physical_name, "VariantName": variant}
+    queries = [metric_query(step, metric, "Sum", dimensions) for step, metric in SUMS.items()]
+    queries += [metric_query(step, LATENCY, stat, dimensions) for step, stat in _LATENCIES.items()]
     body: Document = {
         "MetricDataQueries": queries,
         "StartTime": start.isoformat(),
         "EndTime": (start + _LONGEST_LOOK).isoformat(),
         "ScanBy": "TimestampAscending",
     }
-    return Request(step="health", service="cloudwatch", operation="GetMetricData", body=body, effect=False, quota=READ)
+    return Request(step="health", service=CLOUDWATCH, operation="GetMetricData", body=body, effect=False, quota=READ)
 
 
 def invoke(physical_name: str, variant: str | None, body: bytes, content_type: str) -> Request:
@@ -125,8 +129,8 @@ def url(physical_name: str, environment: Environment, *, asynchronous: bool = Fa
     return f"{base}/endpoints/{physical_name}/{'async-invocations' if asynchronous else 'invocations'}"
 
 
-def _query(step: str, metric: str, stat: str, physical_name: str, variant: str) -> Document:
-    dimensions = {"EndpointName": physical_name, "VariantName": variant}
+def metric_query(step: str, metric: str, stat: str, dimensions: Mapping[str, str]) -> Document:
+    """One of SageMaker's figures minute by minute, as GetMetricData and PutMetricAlarm take it."""
     return {
         "Id": step,
         "MetricStat": {

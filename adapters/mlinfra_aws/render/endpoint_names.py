@@ -36,7 +36,7 @@ def spec_name(physical_name: str, environment: Environment) -> str:
 
 
 def mark(physical_name: str) -> str:
-    """What the names of all models and configurations of an endpoint hold, and no others."""
+    """What the names of all models, configurations and alarms of an endpoint hold, and no others."""
     return f"--{physical_name}--"
 
 
@@ -47,5 +47,5 @@ def content_name(physical_name: str, content: Document) -> str:
 
 
 def owner_of(content_name: str) -> str:
-    """The physical name of the endpoint that a model or configuration was made for."""
+    """The physical name of the endpoint that a model, a configuration or an alarm was made for."""
     return content_name.split("--")[1]

@@ -33,7 +33,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class Standing:
-    """An endpoint with all that was made for it. `configs` are name -> when made; targets and policies by variant."""
+    """An endpoint with all that was made for it.
+
+    `configs` are name -> when made, `alarms` name -> bound; targets and policies are by variant.
+    """
 
     arn: str
     status: str
@@ -45,6 +48,7 @@ class Standing:
     models: frozenset[str]
     targets: Mapping[str, tuple[int, int]]
     policies: Mapping[str, float]
+    alarms: Mapping[str, float]
     asynchronous: bool
 
     @classmethod
@@ -74,6 +78,7 @@ class Standing:
             models=frozenset(native.get("models", ())),
             targets={name: (each[0], each[1]) for name, each in native.get("targets", {}).items()},
             policies=native.get("policies", {}),
+            alarms=native.get("alarms", {}),
             asynchronous=native.get("asynchronous") is not None,
         )
 

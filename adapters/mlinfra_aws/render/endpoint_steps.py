@@ -15,6 +15,7 @@ from mlinfra.contract.requests import Lookup, Request
 from mlinfra.contract.states import EndpointState
 from mlinfra.contract.steps import Done, Failed, Send, Step, Wait
 from mlinfra_aws.config import READ, SAGEMAKER, WRITE, overridden, tag_list
+from mlinfra_aws.render import endpoint_alarms as alarms
 from mlinfra_aws.render import endpoint_scaling as scaling
 from mlinfra_aws.render.endpoint_guard import deployment_config
 from mlinfra_aws.render.endpoint_names import EXPIRES_TAG, NAME_TAG
@@ -73,7 +74,7 @@ class Procedure:
         if self.observed is None:
             return Done()
         if not self.standing.exists:
-            return Send(self._deletions(self.standing.configs, self.standing.models))
+            return Send(self._deletions(self.standing.configs, self.standing.models, self.standing.alarms))
         if self.observed.state.busy:
             return self._wait()
         names = (each.name for each in self.standing.variants)
@@ -166,7 +167,11 @@ class Procedure:
             before = scaling.deregistrations(self.desired, [old.name], self.standing)
             if before:  # UpdateEndpoint refuses to change the machines of a target
                 return Send(before)
-        return self._updated(wanted, {"DeploymentConfig": deployment_config(guard)} if guard else {})
+        if guard is None:
+            return self._updated(wanted)
+        watching = alarms.of_rules(self.desired, old.name, wanted.config_name, self.environment)
+        names = (str(each["AlarmName"]) for each in watching)
+        return self._updated(wanted, {"DeploymentConfig": deployment_config(guard, names)}, watching)
 
     def _sized(self) -> Step | None:
         """Every variant has as many instances as it should, or as many as it may where they are scaled.
@@ -222,13 +227,15 @@ class Procedure:
         used = {str(each.body.get("ModelName")) for each in self.standing.variants}
         configs = [name for name in self.standing.configs if name != self.standing.config]
         models = [name for name in self.standing.models if name not in used]
-        return Send(self._deletions(configs, models)) if configs or models else None
+        watching = [name for name in self.standing.alarms if not alarms.is_of(name, self.standing.config)]
+        gone = self._deletions(configs, models, watching)
+        return Send(gone) if gone else None
 
     # what the phases share
 
-    def _updated(self, wanted: Parts, how: Document | None = None) -> Step:
-        """Move the endpoint to a configuration, unless that was tried and taken back."""
-        missing = self._missing(wanted)
+    def _updated(self, wanted: Parts, how: Document | None = None, watching: Iterable[Document] = ()) -> Step:
+        """Move the endpoint to a configuration, watched by these alarms, unless that was tried and taken back."""
+        missing = (*self._missing(wanted), *self._unwatched(watching))
         if missing:
             return Send(missing)
         if self.standing.tried(wanted.config_name):
@@ -251,9 +258,14 @@ class Procedure:
             *(_create("EndpointConfig", body, {"EndpointConfigName": body["EndpointConfigName"]}) for body in configs),
         )
 
-    def _deletions(self, configs: Iterable[str], models: Iterable[str]) -> tuple[Request, ...]:
-        """Configurations first: models are what they name."""
+    def _unwatched(self, watching: Iterable[Document]) -> Iterable[Request]:
+        """What makes the alarms that are not there, or have another bound."""
+        return (alarms.put(each) for each in watching if not alarms.stands(each, self.standing.alarms))
+
+    def _deletions(self, configs: Iterable[str], models: Iterable[str], watching: Iterable[str]) -> tuple[Request, ...]:
+        """Alarms, which watch configurations, and these, which name models, first."""
         return (
+            *(alarms.delete(name) for name in sorted(watching)),
             *(_act(f"delete-{name}", "DeleteEndpointConfig", {"EndpointConfigName": name}) for name in sorted(configs)),
             *(_act(f"delete-{name}", "DeleteModel", {"ModelName": name}) for name in sorted(models)),
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mlinfra.contract.requests import Ref, Request
 from mlinfra_aws.config import READ, SAGEMAKER
 from mlinfra_aws.places import console
+from mlinfra_aws.render import endpoint_alarms as alarms
 from mlinfra_aws.render import endpoint_calls as calls
 from mlinfra_aws.render import endpoint_scaling as scaling
 from mlinfra_aws.render.endpoint_choices import choices
@@ -53,6 +54,7 @@ def observe(physical_name: str, environment: Environment) -> tuple[Request, ...]
         *scaling.reads(physical_name),
         _read("configs", "ListEndpointConfigs", search),
         _read("models", "ListModels", search),
+        alarms.reads(physical_name),
     )
 
 

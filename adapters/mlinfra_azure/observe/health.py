@@ -7,7 +7,7 @@ from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from mlinfra.contract.health import Health
+from mlinfra.contract.health import Health, middle
 from mlinfra_azure.observe.answers import MODEL_ERROR, TOO_SLOW, own_status
 from mlinfra_azure.render.endpoint_calls import COUNTS, LATENCIES, P50, P99, REQUESTS
 from mlinfra_azure.render.endpoints import METRIC_DELAY
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _MINUTE = timedelta(minutes=1)
 _MILLISECONDS = 1_000
-_MEDIAN = 0.5
 _REFUSED, _FAILED = 400, 500
 
 
@@ -48,7 +47,7 @@ def health(
             errors += value * _is_error(dimensions)
             rejected += value * _is_refusal(dimensions)
     latencies = replies.get(LATENCIES)
-    p50 = {at: value for _, at, value in _points(latencies, P50) if start <= at < end}
+    p50 = {at: value / _MILLISECONDS for _, at, value in _points(latencies, P50) if start <= at < end}
     p99 = [value for _, at, value in _points(latencies, P99) if start <= at < end]
     return Health(
         since=since,
@@ -56,7 +55,7 @@ def health(
         requests=round(sum(requests.values())),
         errors=round(errors),
         rejected=round(rejected),
-        p50=_middle(p50, requests),
+        p50=middle(p50, requests),
         p99=max(p99) / _MILLISECONDS if p99 else None,
     )
 
@@ -98,14 +97,3 @@ def _complete_until(counts: Document, since: datetime) -> datetime:
         return seen.replace(second=0, microsecond=0)
     starts = sorted({at for _, at, _ in _points(counts, REQUESTS)})
     return starts[-2] + _MINUTE if len(starts) > 1 else since
-
-
-def _middle(medians: Mapping[datetime, float], requests: Mapping[datetime, float]) -> float | None:
-    """The median minute's median in seconds, each minute weighted by its requests."""
-    half = sum(requests.get(at, 1.0) for at in medians) * _MEDIAN
-    passed = 0.0
-    for at, value in sorted(medians.items(), key=lambda item: item[1]):
-        passed += requests.get(at, 1.0)
-        if passed >= half:
-            return value / _MILLISECONDS
-    return None

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.contract.health import Health
+from mlinfra.contract.health import Health, middle
 from mlinfra_gcp.render.endpoint_calls import P50, P99, RESPONSES
 from mlinfra_gcp.render.endpoints import METRIC_DELAY
 from mlinfra_gcp.times import time_of
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mlinfra.environment import Environment
 
 _MILLISECONDS = 1_000
-_MEDIAN = 0.5
 _VALUES = ("int64Value", "doubleValue")  # of a TypedValue; int64 comes as a text
 
 
@@ -44,7 +43,7 @@ def health(
         if start < at <= end:
             by_class[code[:1]] += value
             requests[at] += value
-    p50 = {at: value for _, at, value in _points(replies.get(P50)) if start < at <= end}
+    p50 = {at: value / _MILLISECONDS for _, at, value in _points(replies.get(P50)) if start < at <= end}
     p99 = [value for _, at, value in _points(replies.get(P99)) if start < at <= end]
     return Health(
         since=since,
@@ -52,7 +51,7 @@ def health(
         requests=round(sum(requests.values())),
         errors=round(by_class["5"]),
         rejected=round(by_class["4"]),
-        p50=_middle(p50, requests),
+        p50=middle(p50, requests),
         p99=max(p99) / _MILLISECONDS if p99 else None,
     )
 
@@ -80,14 +79,3 @@ def _complete_until(replies: Mapping[str, Document | None], since: datetime) -> 
         return seen.replace(second=0, microsecond=0)
     ends = sorted({at for _, at, _ in _points(replies.get(RESPONSES))})
     return ends[-2] if len(ends) > 1 else since
-
-
-def _middle(medians: Mapping[datetime, float], requests: Mapping[datetime, float]) -> float | None:
-    """The median minute's median in seconds, each minute weighted by its requests."""
-    half = sum(requests.get(at, 1.0) for at in medians) * _MEDIAN
-    passed = 0.0
-    for at, value in sorted(medians.items(), key=lambda item: item[1]):
-        passed += requests.get(at, 1.0)
-        if passed >= half:
-            return value / _MILLISECONDS
-    return None

@@ -48,7 +48,7 @@ class Capability(StrEnum):
     ENDPOINT_CALLERS = "endpoint.callers"
     ENDPOINT_ACCELERATOR = "endpoint.accelerator"
     ENDPOINT_TTL = "endpoint.ttl"
-    ROLLOUT_NATIVE = "rollout.native"  # the platform's own guard watches a rollout
+    ROLLOUT_NATIVE = "rollout.native"  # the platform's own guard watches a rollout, by alarms that the adapter makes
 
 
 class Level(StrEnum):

@@ -50,16 +50,27 @@ class DeploymentDesired:
 
 
 @dataclass(frozen=True)
+class Rule:
+    """Back when `metric` is above `above`: a share of the requests for rates, seconds for latencies."""
+
+    metric: str
+    above: float
+
+
+@dataclass(frozen=True)
 class Guard:
     """How the platform itself makes a change, watches it, and goes back when an alarm goes off.
 
     `steps` are the new deployment's percents, ending with 100; `bake` the seconds that each one lasts; `alarms` are
-    the platform's own names of them.
+    the platform's own names of those that exist. For each of `rules` the adapter makes an alarm, which says nothing
+    over fewer than `enough` requests, and takes it away with the endpoint.
     """
 
     steps: tuple[int, ...]
     bake: float
     alarms: tuple[str, ...]
+    rules: tuple[Rule, ...] = ()
+    enough: int = 1
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,10 @@ class Provisioner(Protocol):
         """Remove it; nothing where it is gone."""
 
     def read(self, declared: Declared) -> Mapping[str, Any] | None:
-        """The inputs as the cloud has them now, as far as it can tell them; None where the resource is gone."""
+        """The inputs as the cloud has them now, as far as it can tell them; None where the resource is gone.
+
+        Where no outputs are declared it is one that somebody else made: those that the cloud chose are told as well.
+        """
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mlinfra.contract.endpoints import DeploymentDesired
+from mlinfra.contract.endpoints import DeploymentDesired, Rule
 from mlinfra.contract.jobs import ID_TAG, Artefact
 from mlinfra.engine import traffic
 from mlinfra.engine.identity import ID_DIGITS, digest
 from mlinfra.engine.releases import Release
-from mlinfra.engine.rollout_rules import Policy, Rule
+from mlinfra.engine.rollout_rules import Policy
 from mlinfra.spec import defaults
 from mlinfra.spec.names import derive_name
 from mlinfra.spec.quantities import Percent

@@ -7,6 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from mlinfra.contract.endpoints import Rule
 from mlinfra.engine.traffic import WHOLE
 
 if TYPE_CHECKING:
@@ -15,14 +16,6 @@ if TYPE_CHECKING:
 
     from mlinfra.contract.health import Health
     from mlinfra.contract.requests import Document
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Back when `metric` is above `above`: a share of the requests for rates, seconds for latencies."""
-
-    metric: str
-    above: float
 
 
 @dataclass(frozen=True)

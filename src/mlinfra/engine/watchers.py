@@ -85,11 +85,16 @@ def watcher_beside(watcher: Watcher, spec: EndpointSpec, old: Release) -> Watche
 
 
 def guard_of(policy: Policy, spec: EndpointSpec, environment: Environment) -> Guard:
-    """What the platform is told where it watches: the alarms of the spec's rules, and those that stand for no rule."""
-    rules = set(map(rule_title, spec.rollout.rollback_on))
-    named = environment.observability.alarms.items()
-    alarms = {alarm for title, alarm in named if title in rules or _ABOVE not in title}
-    return Guard(policy.steps, policy.bake, tuple(sorted(alarms)))
+    """What the platform is told where it watches: the environment's alarms, and the rules for which it has none."""
+    named = environment.observability.alarms
+    written = zip(spec.rollout.rollback_on, policy.rules, strict=True)
+    return Guard(
+        steps=policy.steps,
+        bake=policy.bake,
+        alarms=_alarms(spec, environment),
+        rules=tuple(rule for told, rule in written if rule_title(told) not in named),
+        enough=policy.enough,
+    )
 
 
 def rule_title(rule: RollbackRule) -> str:
@@ -97,17 +102,23 @@ def rule_title(rule: RollbackRule) -> str:
     return f"{rule.metric}{_ABOVE}{rule.above}"
 
 
+def _alarms(spec: EndpointSpec, environment: Environment) -> tuple[str, ...]:
+    """The environment's alarms that express a rule of the spec, and those that stand for no rule."""
+    rules = set(map(rule_title, spec.rollout.rollback_on))
+    named = environment.observability.alarms.items()
+    return tuple(sorted({alarm for title, alarm in named if title in rules or _ABOVE not in title}))
+
+
 def _unable(spec: EndpointSpec, environment: Environment, capabilities: Capabilities) -> str:
     """Why a platform's guard cannot express this rollout; empty when it can."""
-    rollout = spec.rollout
-    guard, alarms = support(capabilities, Capability.ROLLOUT_NATIVE), environment.observability.alarms
-    missing = [title for title in map(rule_title, rollout.rollback_on) if title not in alarms]
+    rollout, guard = spec.rollout, support(capabilities, Capability.ROLLOUT_NATIVE)
     steps = tuple(map(int, rollout.steps)) if rollout.strategy == "canary" else (WHOLE,)
     bakes = float(rollout.bake)
     reasons = {
         guard.reason or guard.level.value: guard.level is not Level.NATIVE,
-        "the environment names no alarms": not alarms,
-        f"no alarm of the environment stands for `{missing[0]}`" if missing else "": bool(missing),
+        "rollback_on holds no rule, and the environment names no alarm": not (
+            rollout.rollback_on or _alarms(spec, environment)
+        ),
         f"it takes one step of at most {_LARGEST_CANARY} % before 100 %, or equal steps from {_SMALLEST_STEP} % up": (
             not _expressible(steps)
         ),

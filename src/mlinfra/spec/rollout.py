@@ -75,8 +75,9 @@ class Rollout(Model):
     watch: Literal["auto", "platform", "process"] = Field(
         default="auto",
         description=(
-            "Who watches. platform: the platform's own alarms, refused where they cannot express this rollout, each "
-            "rule of rollback_on included. "
+            "Who watches. platform: the platform's own alarms, refused where they cannot express this rollout. For "
+            "each rule of rollback_on the environment names one or the kit makes one, which needs "
+            f"{defaults.ROLLBACK_REQUESTS} requests in one period of the platform's figures. "
             "process: the command that deploys. auto: the platform in staging and prod where it can."
         ),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -173,6 +173,77 @@ class TestInACloud:
         assert found.outputs["arn"] == "arn:aws:s3:::theirs"
         assert life.read(BUCKET, "nobodys", REGION) is None
         assert state.all() == []
+
+    def test_what_the_cloud_chose_for_a_strangers_resource_is_an_output_and_no_input(self, life, cloud):
+        cloud.there["theirs"] = {"arn": "arn:aws:s3:::chosen"}
+        found = life.read(BUCKET, "theirs", REGION)
+        assert "arn" not in found.inputs
+        assert found.outputs["arn"] == "arn:aws:s3:::chosen"
+
+
+# An input of a resource that the kit's stacks make, whose change asks for another resource.
+REPLACING = (
+    ("aws:kms/alias:Alias", "name"),
+    ("aws:ec2/flowLog:FlowLog", "logFormat"),
+    ("aws:cloudwatch/logGroup:LogGroup", "logGroupClass"),
+    ("aws:servicequotas/serviceQuota:ServiceQuota", "quotaCode"),
+    ("azure-native:storage:StorageAccount", "isHnsEnabled"),
+    ("azure-native:storage:StorageAccount", "location"),
+    ("azure-native:storage:BlobContainer", "accountName"),
+    ("azure-native:network:PrivateEndpoint", "subnet"),
+    ("azure-native:machinelearningservices:OnlineDeployment", "deploymentName"),
+    ("azure-native:machinelearningservices:EnvironmentVersion", "version"),
+    ("azure-native:authorization:RoleAssignment", "principalId"),
+    ("gcp:storage/bucket:Bucket", "location"),
+    ("gcp:artifactregistry/repository:Repository", "location"),
+    ("gcp:artifactregistry/repository:Repository", "kmsKeyName"),
+    ("gcp:artifactregistry/repository:Repository", "remoteRepositoryConfig"),
+    ("gcp:kms/cryptoKey:CryptoKey", "destroyScheduledDuration"),
+    ("gcp:vertex/aiEndpoint:AiEndpoint", "location"),
+    ("gcp:vertex/aiEndpoint:AiEndpoint", "privateServiceConnectConfig"),
+    ("gcp:vertex/aiPersistentResource:AiPersistentResource", "encryptionSpec"),
+    ("gcp:compute/firewall:Firewall", "direction"),
+    ("gcp:compute/subnetwork:Subnetwork", "network"),
+    ("gcp:iam/workloadIdentityPool:WorkloadIdentityPool", "mode"),
+)
+
+
+@pytest.mark.parametrize(("token", "changed"), REPLACING, ids=[f"{token} {name}" for token, name in REPLACING])
+def test_an_input_that_cannot_change_asks_for_another_resource(state, token, changed):
+    life = Lifecycle(PACKAGES[introspect.package_of(token)], state)
+    assert life.compare(token, {changed: "a"}, {changed: "b"}, ()).replaces == {changed}
+    assert not life.compare(token, {"tags": "a"}, {"tags": "b"}, ()).replaces
+
+
+class TestOnAzure:
+    """What its provider does otherwise: it deletes before it creates, and what lies in a resource goes with it."""
+
+    ACCOUNT = "azure-native:storage:StorageAccount"
+    CONTAINER = "azure-native:storage:BlobContainer"
+    GROUP: ClassVar = {"resourceGroupName": "acme", "accountName": "acmedata"}
+
+    @pytest.fixture
+    def life(self, state: State) -> Lifecycle:
+        return Lifecycle(PACKAGES["azure-native"], state)
+
+    def test_the_old_one_goes_first_whatever_its_name_is(self, life):
+        assert life.compare(self.ACCOUNT, {"accountName": "a"}, {"accountName": "b"}, ()).delete_first
+        assert life.compare(self.ACCOUNT, {"location": "a"}, {"location": "b"}, ()).delete_first
+        assert not life.compare(self.ACCOUNT, {"tags": "a"}, {"tags": "b"}, ()).delete_first
+
+    def test_elsewhere_it_does_so_for_names_that_stay_alone(self, state):
+        life = Lifecycle(PACKAGES["aws"], state)
+        assert not life.compare(BUCKET, {"bucket": "a"}, {"bucket": "b"}, ()).delete_first
+
+    def test_containers_go_with_their_account(self, life, state):
+        for token, more in ((self.ACCOUNT, {}), (self.CONTAINER, {"containerName": "data"})):
+            inputs = {**self.GROUP, **more}
+            life.create(Resource(token, "data", inputs, {}), inputs)
+        other = {**self.GROUP, "accountName": "acmedata2"}
+        kept = life.create(Resource(self.ACCOUNT, "other", other, {}), other)
+        (account,) = [each for each in state.all() if each.token == self.ACCOUNT and each.id != kept.id]
+        life.delete(self.ACCOUNT, account.id)
+        assert state.all() == [kept]
 
 
 @pytest.mark.thorough

@@ -3,10 +3,10 @@ import json
 import pytest
 
 from mlinfra.contract.capabilities import NATIVE, Capability, absent
+from mlinfra.contract.endpoints import Guard, Rule
 from mlinfra.engine.deployments import policy_of, release_of
 from mlinfra.engine.releases import Release
-from mlinfra.engine.rollout_rules import Rule
-from mlinfra.engine.watchers import watcher_of
+from mlinfra.engine.watchers import guard_of, watcher_of
 from mlinfra.environment import Observability
 from mlinfra.errors import CapabilityError
 
@@ -121,6 +121,7 @@ def test_a_policy_is_what_the_spec_says(world):
 
 TWO = {"min": 2, "max": 2}
 GUARDABLE = {"steps": ["10%", "100%"], "bake": "5m", "min_requests": 0, "on_no_data": "advance"}
+RATE = {"metric": "error_rate", "above": "2%"}
 
 
 @pytest.mark.parametrize(
@@ -141,8 +142,7 @@ GUARDABLE = {"steps": ["10%", "100%"], "bake": "5m", "min_requests": 0, "on_no_d
         ("prod", {**GUARDABLE, "watch": "process"}, "the spec says so"),
         ("prod", {**GUARDABLE, "rollback_on": []}, ""),
         ("prod", {**GUARDABLE, "rollback_on": [{"metric": "p99", "above": "500ms"}]}, ""),
-        ("prod", {**GUARDABLE, "rollback_on": [{"metric": "error_rate", "above": "2%"}]}, "`error_rate above 2%`"),
-        ("prod", {**GUARDABLE, "rollback_on": [{"metric": "p99", "above": "1s"}]}, "stands for `p99 above 1s`"),
+        ("prod", {**GUARDABLE, "rollback_on": [{"metric": "error_rate", "above": "2%"}]}, ""),
     ],
 )
 def test_the_platform_watches_only_what_its_alarms_can_express(new_world, stage, rollout, reason):
@@ -169,11 +169,37 @@ def test_a_guard_shifts_whole_replicas(new_world, rollout, watched):
     assert ("whole replicas" in watcher.reason) is not watched
 
 
-def test_a_guard_without_alarms_is_none(new_world):
+@pytest.mark.parametrize(
+    ("alarms", "rules", "is_platform"),
+    [
+        ({}, [RATE], True),
+        ({}, [], False),
+        ({"p99 above 1s": "slow"}, [], False),
+        ({"pager": "somebody-called"}, [], True),
+    ],
+)
+def test_a_guard_needs_a_rule_or_an_alarm_to_go_back_by(new_world, alarms, rules, is_platform):
     world = new_world(stage="prod")
-    silent = world.environment.model_copy(update={"observability": Observability()})
-    watcher = watcher_of(world.spec("1", rollout=GUARDABLE, scale=TWO), silent, {Capability.ROLLOUT_NATIVE: NATIVE})
-    assert (watcher.is_platform, watcher.reason) == (False, "the environment names no alarms")
+    environment = world.environment.model_copy(update={"observability": Observability(alarms=alarms)})
+    spec = world.spec("1", rollout={**GUARDABLE, "rollback_on": rules}, scale=TWO)
+    watcher = watcher_of(spec, environment, {Capability.ROLLOUT_NATIVE: NATIVE})
+    assert watcher.is_platform is is_platform
+    assert ("holds no rule" in watcher.reason) is not is_platform
+
+
+@pytest.mark.parametrize(
+    ("alarms", "named", "rules"),
+    [
+        ({}, (), (Rule("error_rate", 0.02), Rule("p99", 1.0))),
+        ({"error_rate above 2%": "errors"}, ("errors",), (Rule("p99", 1.0),)),
+        ({"error_rate above 1%": "errors"}, (), (Rule("error_rate", 0.02), Rule("p99", 1.0))),
+        ({"error_rate above 2%": "a", "p99 above 1s": "b", "pager": "c"}, ("a", "b", "c"), ()),
+    ],
+)
+def test_the_adapter_makes_the_alarms_that_the_environment_does_not_have(world, alarms, named, rules):
+    environment = world.environment.model_copy(update={"observability": Observability(alarms=alarms)})
+    spec = world.spec("1", rollout={**GUARDABLE, "rollback_on": [RATE, {"metric": "p99", "above": "1s"}]}, scale=TWO)
+    assert guard_of(policy_of(spec), spec, environment) == Guard((10, 100), 300.0, named, rules, enough=50)
 
 
 def test_a_spec_that_insists_on_the_platform_is_refused_where_it_cannot(world):

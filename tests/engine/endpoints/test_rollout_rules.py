@@ -2,8 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mlinfra.contract.endpoints import Rule
 from mlinfra.contract.health import Health
-from mlinfra.engine.rollout_rules import Course, Policy, Rule, Sample, breach, has_baked, judge
+from mlinfra.engine.rollout_rules import Course, Policy, Sample, breach, has_baked, judge
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 ERRORS = Rule("error_rate", 0.01)

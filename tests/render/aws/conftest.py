@@ -1,4 +1,4 @@
-"""An attempt at a job, and environments to render it for."""
+"""Environments to render jobs for."""
 
 from __future__ import annotations
 
@@ -6,27 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mlinfra.contract.jobs import Artefact, JobRun
-from mlinfra.engine.manifest import job_manifest
 from mlinfra.environment import AwsEnvironment, Image, Network, StoreLocation
-from mlinfra.spec import JobSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ACCOUNT, REGION = "111122223333", "eu-west-1"
 BASE = "s3://mlinfra-test/kit"
-WORK = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture(scope="session")
 def make_environment() -> Callable[..., AwsEnvironment]:
     return _make_environment
-
-
-@pytest.fixture(scope="session")
-def make_run() -> Callable[..., JobRun]:
-    return _make_run
 
 
 @pytest.fixture
@@ -59,20 +50,3 @@ def _make_environment(**fields: Any) -> AwsEnvironment:
         },
     }
     return AwsEnvironment(**{**given, **fields})
-
-
-def _make_run(environment: AwsEnvironment, *, lock: str | None = None, inputs: Any = None, **fields: Any) -> JobRun:
-    spec = JobSpec(**{"name": "train", "command": ["python", "train.py"], **fields})
-    base = f"{BASE}/jobs/{WORK}/1"
-    return JobRun(
-        spec=spec,
-        id=WORK,
-        attempt=1,
-        bundle=Artefact(f"{BASE}/code/abc/bundle.pyz", "sha256:abc", 100),
-        inputs=inputs or {},
-        outputs={name: Artefact(f"{base}/{name}", is_folder=True) for name in spec.outputs},
-        result=Artefact(f"{base}/.mlinfra", is_folder=True),
-        manifest=job_manifest(spec, environment, WORK, 1, {}),
-        lock=lock,
-        tags={**environment.tags, **spec.tags},
-    )

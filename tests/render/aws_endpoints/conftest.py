@@ -6,19 +6,15 @@ deleted while it is used, traffic to nobody, a target left behind) is written do
 
 import itertools
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
-from mlinfra.contract.endpoints import DeploymentDesired, EndpointDesired, Guard
-from mlinfra.contract.jobs import ID_TAG, Artefact
-from mlinfra.contract.requests import found
-from mlinfra.contract.steps import Done, Failed, Send, Wait
+from mlinfra.contract.endpoints import Guard, Rule
 from mlinfra.environment import AwsEnvironment
-from mlinfra.errors import Conflict, NotFound, Throttled, Unavailable
-from mlinfra.spec import EndpointSpec
+from mlinfra.errors import Conflict, NotFound
 from mlinfra_aws import config
 from mlinfra_aws import observe as observer
 from mlinfra_aws.render import endpoints as renderer
@@ -26,13 +22,7 @@ from mlinfra_aws.render import endpoints as renderer
 START = datetime(2030, 1, 1, tzinfo=UTC)
 ACCOUNT = "111122223333"
 UPDATE_SECONDS, WEIGHT_SECONDS = 300.0, 20.0
-
-
 OPERATION = re.compile(r"(?<!^)(?=[A-Z])")
-
-
-class Killed(BaseException):
-    """The process is gone."""
 
 
 @dataclass
@@ -59,6 +49,7 @@ class SageMaker:
         self.models, self.configs, self.tags = {}, {}, {}
         self.endpoint = None
         self.targets, self.policies = {}, {}
+        self.alarms = {"errors-high": {}, "slow": {}}  # those of the environment, and what is made beside them
         self.stillborn = set()  # variants' model data that never becomes ready
         self.alarming = False
         self.sent, self.made, self.wrongs = [], [], []
@@ -280,6 +271,10 @@ class SageMaker:
         names = {each["VariantName"] for each in self.configs[body["EndpointConfigName"]]["ProductionVariants"]}
         if body.get("DeploymentConfig") and names != set(fleet.weights):
             raise Conflict("a guarded update keeps the variants' names")
+        told = body.get("DeploymentConfig", {}).get("AutoRollbackConfiguration", {}).get("Alarms", [])
+        if unknown := [each["AlarmName"] for each in told if each["AlarmName"] not in self.alarms]:
+            self.wrongs.append(f"a guard was to watch {unknown}, which are not there")
+            raise Conflict("Could not find CloudWatch alarm(s)", given=", ".join(unknown))
         fleet.status, fleet.pending, fleet.guard = "Updating", body["EndpointConfigName"], body.get("DeploymentConfig")
         fleet.modified, fleet.ready, fleet.after = self.now, self.now + UPDATE_SECONDS, {}
         return {"EndpointArn": self._arn("endpoint", body["EndpointName"])}
@@ -334,6 +329,27 @@ class SageMaker:
         ]
         return {}
 
+    # CloudWatch
+
+    def put_metric_alarm(self, body):
+        self.alarms[body["AlarmName"]] = body
+        return {}
+
+    def describe_alarms(self, body):
+        listed = [each for name, each in sorted(self.alarms.items()) if name.startswith(body["AlarmNamePrefix"])]
+        assert len(listed) <= body["MaxRecords"]
+        return {"MetricAlarms": [{key: value for key, value in each.items() if key != "Tags"} for each in listed]}
+
+    def delete_alarms(self, body):
+        for name in body["AlarmNames"]:
+            if name not in self.alarms:
+                raise NotFound("Unknown alarm(s)", given=name)
+            guard = self.endpoint.guard if self.endpoint else None
+            if guard and name in str(guard):
+                self.wrongs.append(f"{name} was deleted while a guard watches it")
+            del self.alarms[name]
+        return {}
+
     # Application Auto Scaling
 
     def describe_scalable_targets(self, body):
@@ -379,159 +395,42 @@ class SageMaker:
         return {}
 
 
-class Engine:
-    """The engine's loop, as far as a procedure sees it; `faults` says what happens to the nth effect."""
-
-    def __init__(self, platform, environment, faults=()):
-        self.platform, self.environment = platform, environment
-        self.faults = dict(faults)
-        self.count = 0
-
-    def look(self, name):
-        replies = {}
-        for request in renderer.observe(name, self.environment):
-            known = {step: reply for step, reply in replies.items() if reply is not None}
-            replies[request.step] = None
-            if request.refs <= known.keys():
-                try:
-                    replies[request.step] = self.platform.send(request.resolve(known))
-                except NotFound:
-                    continue
-        return observer.endpoint(replies, self.environment)
-
-    def step(self, desired):
-        observed = self.look(desired.physical_name)
-        return renderer.next_step(desired, observed, self.environment)
-
-    def reach(self, desired, rounds=400):
-        """The last step: Done, or Failed."""
-        for _ in range(rounds):
-            step = self.step(desired)
-            if isinstance(step, Done | Failed):
-                return step
-            if isinstance(step, Wait):
-                self.platform.advance(step.poll_after)
-                continue
-            assert isinstance(step, Send)
-            try:
-                for request in step.requests:
-                    self.effect(request)
-            except (Killed, Conflict, Throttled, Unavailable):
-                self.platform.advance(1.0)
-        raise AssertionError(f"never there: {step}")
-
-    def effect(self, request):
-        self.count += 1
-        fault = self.faults.get(self.count)
-        self.platform.advance(0.01)
-        if fault == "killed before":
-            raise Killed
-        if fault == "throttled":
-            raise Throttled("slow down", sent=False)
-        try:
-            self.platform.send(request)
-        except NotFound:
-            if not request.operation.startswith(("Delete", "Deregister")):
-                raise
-        except Conflict:
-            if request.lookup is None or not found(request.lookup, self.platform.send(request.lookup.request)):
-                raise
-        if fault == "killed after":
-            raise Killed
-        if fault == "lost":
-            raise Unavailable("no answer")
+def environment(**fields):
+    return AwsEnvironment(
+        name="aws-test",
+        region="eu-west-1",
+        account=ACCOUNT,
+        stores={"artefacts": {"uri": "s3://kit-artefacts"}},
+        identities={"server": f"arn:aws:iam::{ACCOUNT}:role/server"},
+        images={"serving": {"uri": f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/serving@sha256:{'0' * 64}"}},
+        tags={"CostCentre": "42"},
+        **fields,
+    )
 
 
-class World:
-    """One endpoint and the wishes for it."""
-
-    def __init__(self, **fields):
-        self.platform = SageMaker()
-        self.environment = AwsEnvironment(
-            name="aws-test",
-            region="eu-west-1",
-            account=ACCOUNT,
-            stores={"artefacts": {"uri": "s3://kit-artefacts"}},
-            identities={"server": f"arn:aws:iam::{ACCOUNT}:role/server"},
-            images={"serving": {"uri": f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/serving@sha256:{'0' * 64}"}},
-            tags={"CostCentre": "42"},
-            **fields,
-        )
-        self.name = renderer.physical_name("credit-risk", self.environment)
-
-    def engine(self, faults=()):
-        return Engine(self.platform, self.environment, faults)
-
-    def deployment(self, version, traffic=100, **changes):
-        digest = f"sha256:{version:064x}"
-        name = f"main-{version:08x}"
-        server = {"endpoint": "credit-risk", "deployment": name, "name": "credit-risk", "digest": digest}
-        made = DeploymentDesired(
-            name=name,
-            variant="main",
-            model="credit-risk",
-            version=str(version),
-            digest=digest,
-            native_model="",
-            artefact=Artefact(f"s3://kit-artefacts/models/{digest[7:]}", digest, 1, is_folder=True),
-            traffic=traffic,
-            replicas=1,
-            server=server,
-            tags={ID_TAG: f"{version:040x}"},
-        )
-        return replace(made, **changes)
-
-    def desired(self, shares=None, *, deployments=None, guard=None, expires=None, **spec):
-        """Shares by version; nothing at all is an endpoint that should be gone."""
-        chosen = deployments or tuple(self.deployment(version, share) for version, share in (shares or {}).items())
-        return EndpointDesired(
-            spec=EndpointSpec.from_document({"name": "credit-risk", "model": "credit-risk:1", **spec}),
-            name="credit-risk",
-            physical_name=self.name,
-            deployments=tuple(chosen),
-            expires=expires,
-            tags={**self.environment.tags, ID_TAG: "0" * 40},
-            guard=guard,
-        )
-
-    def reach(self, shares=None, *, faults=(), **fields):
-        return self.engine(faults).reach(self.desired(shares, **fields))
-
-    def look(self):
-        return self.engine().look(self.name)
-
-    @property
-    def shares(self):
-        """Version -> percent, as the adapter reads it back."""
-        observed = self.look()
-        return {int(each.version): each.traffic for each in observed.deployments} if observed else {}
-
-    @property
-    def left_over(self):
-        """What was made and is not used: nothing, when all is well."""
-        used = self.platform._used()
-        models = {each["ModelName"] for name in used for each in self.platform.configs[name]["ProductionVariants"]}
-        weights = self.platform.endpoint.weights if self.platform.endpoint else {}
-        return [
-            *(name for name in self.platform.configs if name not in used),
-            *(name for name in self.platform.models if name not in models),
-            *(name for name in self.platform.targets if name not in weights),
-        ]
+def left_over(sagemaker):
+    """What is not used by the endpoint."""
+    used = sagemaker._used()
+    models = {each["ModelName"] for name in used for each in sagemaker.configs[name]["ProductionVariants"]}
+    weights = sagemaker.endpoint.weights if sagemaker.endpoint else {}
+    return [
+        *(name for name in sagemaker.configs if name not in used),
+        *(name for name in sagemaker.models if name not in models),
+        *(name for name in sagemaker.targets if name not in weights),
+        *(name for name in sagemaker.alarms if name.startswith("mlinfra") and name.rpartition("-")[0] not in used),
+    ]
 
 
 @pytest.fixture
-def world():
-    return World()
-
-
-@pytest.fixture
-def new_world():
-    return World
-
-
-@pytest.fixture
-def kit():
-    """Names for tests, which cannot import this file."""
+def cloud():
     return SimpleNamespace(
-        Done=Done, Failed=Failed, Guard=Guard, Send=Send, START=START, Wait=Wait, count=itertools.count
+        platform=SageMaker,
+        environment=environment,
+        renderer=renderer,
+        observer=observer,
+        artefacts="s3://kit-artefacts",
+        native_model=lambda _version: "",
+        left_over=left_over,
+        is_shown=lambda _observed, _desired: True,
+        names={"Guard": Guard, "Rule": Rule, "START": START, "count": itertools.count},
     )

@@ -15,7 +15,8 @@ def carry(world, kit, wishes, faults, **spec):
     """All wishes one after the other, each by an engine that meets the faults."""
     engine = world.engine(faults)
     for wish in wishes:
-        guard = kit.Guard((10, 100), 60.0, ("errors-high",)) if isinstance(wish, str) else None
+        rules = (kit.Rule("error_rate", 0.01), kit.Rule("p99", 0.25))
+        guard = kit.Guard((10, 100), 60.0, ("errors-high",), rules, enough=50) if isinstance(wish, str) else None
         shares = {2: 100} if isinstance(wish, str) else wish
         assert isinstance(engine.reach(world.desired(shares, guard=guard, **spec)), kit.Done), wish
         assert world.shares == shares

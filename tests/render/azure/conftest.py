@@ -1,4 +1,4 @@
-"""An attempt at a job, and environments to render it for."""
+"""Environments to render jobs for."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mlinfra.contract.jobs import Artefact, JobRun
-from mlinfra.engine.manifest import job_manifest
 from mlinfra.environment import AzureEnvironment, Image, Network, StoreLocation
-from mlinfra.spec import JobSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,17 +15,11 @@ SUBSCRIPTION, REGION = "00000000-1111-4222-8333-444444444444", "westeurope"
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/risk"
 IDENTITIES = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities"
 BASE = "https://risk.blob.core.windows.net/artefacts/kit"
-WORK = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture(scope="session")
 def make_environment() -> Callable[..., AzureEnvironment]:
     return _make_environment
-
-
-@pytest.fixture(scope="session")
-def make_run() -> Callable[..., JobRun]:
-    return _make_run
 
 
 @pytest.fixture
@@ -65,23 +56,3 @@ def _make_environment(**fields: Any) -> AzureEnvironment:
         },
     }
     return AzureEnvironment(**{**given, **fields})
-
-
-def _make_run(
-    environment: AzureEnvironment, *, lock: str | None = None, inputs: Any = None, wheels: Any = None, **fields: Any
-) -> JobRun:
-    spec = JobSpec(**{"name": "train", "command": ["python", "train.py"], **fields})
-    base = f"{BASE}/jobs/{WORK}/1"
-    return JobRun(
-        spec=spec,
-        id=WORK,
-        attempt=1,
-        bundle=Artefact(f"{BASE}/code/abc/bundle.pyz", f"sha256:{'a' * 64}", 100),
-        inputs=inputs or {},
-        outputs={name: Artefact(f"{base}/{name}", is_folder=True) for name in spec.outputs},
-        result=Artefact(f"{base}/.mlinfra", is_folder=True),
-        manifest=job_manifest(spec, environment, WORK, 1, {}),
-        lock=lock,
-        wheels=wheels,
-        tags={**environment.tags, **spec.tags},
-    )

@@ -6,19 +6,14 @@ nobody, a deployment that served taken away, two operations at once) is refused 
 
 import itertools
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
-from mlinfra.contract.endpoints import DeploymentDesired, EndpointDesired
-from mlinfra.contract.jobs import ID_TAG, Artefact
-from mlinfra.contract.requests import dig, found
-from mlinfra.contract.steps import Done, Failed, Send, Wait
 from mlinfra.environment import AzureEnvironment
-from mlinfra.errors import Conflict, NotFound, SpecError, Throttled, Unavailable
-from mlinfra.spec import EndpointSpec
+from mlinfra.errors import Conflict, NotFound, SpecError
 from mlinfra_azure import config
 from mlinfra_azure import observe as observer
 from mlinfra_azure.render import endpoints as renderer
@@ -32,10 +27,6 @@ DEPLOY_SECONDS, SHORT_SECONDS = 600.0, 20.0
 NAME = re.compile(r"[a-zA-Z](-?[a-zA-Z0-9])+")
 BUSY = {"Creating", "Updating", "Deleting", "Scaling"}
 WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|_")
-
-
-class Killed(BaseException):
-    """The process is gone."""
 
 
 @dataclass
@@ -305,214 +296,67 @@ class Azure:
         return {}
 
 
-class Engine:
-    """The engine's loop, as far as a procedure sees it; `faults` says what happens to the nth effect."""
-
-    def __init__(self, platform, environment, faults=()):
-        self.platform, self.environment = platform, environment
-        self.faults = dict(faults)
-        self.count = 0
-        self.followed = []
-
-    def look(self, name):
-        replies = {}
-        for request in renderer.observe(name, self.environment):
-            try:
-                replies[request.step] = self.platform.send(request)
-            except NotFound:
-                replies[request.step] = None
-        return observer.endpoint(replies, self.environment)
-
-    def step(self, desired):
-        while self.followed:
-            follow, request = self.followed[0]
-            answer = self.platform.send(request)
-            if "error" in answer:
-                self.followed.clear()
-                return Failed(dig(answer, follow.error))
-            if not answer.get(follow.over):
-                return Wait("it to end", follow.every)
-            del self.followed[0]
-        observed = self.look(desired.physical_name)
-        step = renderer.next_step(desired, observed, self.environment)
-        if isinstance(step, Done) and (observed.traffic if observed else {}) != desired.traffic:
-            shown = {name: share for name, share in (observed.traffic if observed else {}).items() if share}
-            if shown != {name: share for name, share in desired.traffic.items() if share}:
-                return Wait("it to show", 2.0)
-        return step
-
-    def reach(self, desired, rounds=900):
-        """The last step: Done, or Failed."""
-        for _ in range(rounds):
-            step = self.step(desired)
-            if isinstance(step, Done | Failed):
-                return step
-            if isinstance(step, Wait):
-                self.platform.advance(step.poll_after)
-                continue
-            assert isinstance(step, Send)
-            try:
-                replies = {}
-                for request in step.requests:
-                    replies[request.step] = self.effect(request.resolve(replies))
-            except Killed:
-                self.followed.clear()
-                self.platform.advance(1.0)
-            except (Conflict, Throttled, Unavailable):
-                self.platform.advance(15.0)
-        raise AssertionError(f"never there: {step}")
-
-    def effect(self, request):
-        self.count += 1
-        fault = self.faults.get(self.count)
-        self.platform.advance(0.01)
-        if fault == "killed before":
-            raise Killed
-        if fault == "throttled":
-            raise Throttled("slow down", sent=False)
-        try:
-            reply = self.platform.send(request)
-        except Conflict:
-            reply = self.look_up(request)
-            if reply is None:
-                raise
-        if fault == "killed after":
-            raise Killed
-        if fault == "lost":
-            reply = self.look_up(request)
-            if reply is None:
-                raise Unavailable("no answer")
-        if request.follow and request.follow.over in reply:
-            self.followed.append((request.follow, request.follow.request.resolve({request.step: reply})))
-        return reply
-
-    def look_up(self, request):
-        if request.lookup is None:
-            return None
-        try:
-            return found(request.lookup, self.platform.send(request.lookup.request))
-        except NotFound:
-            return None
-
-
-class World:
-    """One endpoint and the wishes for it."""
-
-    def __init__(self, **fields):
-        self.platform = Azure()
-        self.environment = AzureEnvironment(
-            **{
-                "name": "azure-test",
-                "region": "westeurope",
-                "account": SUBSCRIPTION,
-                "resource_group": "kit",
-                "workspace": "kit",
-                "stores": {"artefacts": {"uri": "https://kit.blob.core.windows.net/artefacts"}},
-                "identities": {"server": SERVER},
-                "images": {"serving": {"uri": f"kit.azurecr.io/serving@sha256:{'0' * 64}"}},
-                "tags": {"CostCentre": "42"},
-                **fields,
-            }
-        )
-        self.name = renderer.physical_name("credit-risk", self.environment)
-
-    def engine(self, faults=()):
-        return Engine(self.platform, self.environment, faults)
-
-    def deployment(self, version, traffic=100, **changes):
-        digest = f"sha256:{version:064x}"
-        name = f"main-{version:08x}"
-        server = {"endpoint": "credit-risk", "deployment": name, "name": "credit-risk", "digest": digest}
-        made = DeploymentDesired(
-            name=name,
-            variant="main",
-            model="credit-risk",
-            version=str(version),
-            digest=digest,
-            native_model=f"{WORKSPACE}/models/credit-risk/versions/{version}",
-            artefact=Artefact(
-                f"https://kit.blob.core.windows.net/artefacts/models/{digest[7:]}", digest, 1, is_folder=True
-            ),
-            traffic=traffic,
-            replicas=1,
-            server=server,
-            tags={ID_TAG: f"{version:040x}"},
-        )
-        return replace(made, **changes)
-
-    def desired(self, shares=None, *, deployments=None, expires=None, shadow=None, **spec):
-        """Shares by version; nothing at all is an endpoint that should be gone."""
-        chosen = deployments or tuple(self.deployment(version, share) for version, share in (shares or {}).items())
-        return EndpointDesired(
-            spec=EndpointSpec.from_document({"name": "credit-risk", "model": "credit-risk:1", **spec}),
-            name="credit-risk",
-            physical_name=self.name,
-            deployments=tuple(chosen),
-            shadow=shadow,
-            expires=expires,
-            tags={**self.environment.tags, ID_TAG: "0" * 40},
-        )
-
-    def reach(self, shares=None, *, faults=(), **fields):
-        desired = self.desired(shares, **fields)
-        self.platform.going = desired.absent
-        return self.engine(faults).reach(desired)
-
-    def look(self):
-        return self.engine().look(self.name)
-
-    def shell(self):
-        """A stack's endpoint for it."""
-        body = {
-            "name": self.name,
-            "location": "westeurope",
-            "kind": "Managed",
-            "tags": {"mlinfra_name": "credit-risk", "Stack": "azure-dev"},
-            "identity": {"type": "UserAssigned", "userAssignedIdentities": {SERVER: {}}},
-            "properties": {"authMode": "Key", "publicNetworkAccess": "Enabled"},
+def environment(**fields):
+    return AzureEnvironment(
+        **{
+            "name": "azure-test",
+            "region": "westeurope",
+            "account": SUBSCRIPTION,
+            "resource_group": "kit",
+            "workspace": "kit",
+            "stores": {"artefacts": {"uri": "https://kit.blob.core.windows.net/artefacts"}},
+            "identities": {"server": SERVER},
+            "images": {"serving": {"uri": f"kit.azurecr.io/serving@sha256:{'0' * 64}"}},
+            "tags": {"CostCentre": "42"},
+            **fields,
         }
-        self.platform.endpoint = Resource(body, "Succeeded", 0.0)
+    )
 
-    @property
-    def shares(self):
-        """Version -> percent, as the adapter reads it back."""
-        observed = self.look()
-        return {int(each.version): each.traffic for each in observed.deployments} if observed else {}
 
-    @property
-    def left_over(self):
-        """What was made and scales nothing."""
-        return [name for name, each in self.platform.settings.items() if self._target(each) not in self._there()]
+def shell(name):
+    body = {
+        "name": name,
+        "location": "westeurope",
+        "kind": "Managed",
+        "tags": {"mlinfra_name": "credit-risk", "Stack": "azure-dev"},
+        "identity": {"type": "UserAssigned", "userAssignedIdentities": {SERVER: {}}},
+        "properties": {"authMode": "Key", "publicNetworkAccess": "Enabled"},
+    }
+    return Resource(body, "Succeeded", 0.0)
 
-    def _there(self):
-        return self.platform.deployments if self.platform.endpoint else {}
 
-    @staticmethod
-    def _target(setting):
-        return setting["properties"]["targetResourceUri"].rpartition("/")[2]
+def left_over(azure):
+    """What scales nothing."""
+    there = azure.deployments if azure.endpoint else {}
+    targets = {name: each["properties"]["targetResourceUri"] for name, each in azure.settings.items()}
+    return [name for name, target in targets.items() if target.rpartition("/")[2] not in there]
+
+
+def is_shown(observed, desired):
+    """Whether reads tell the traffic that was asked for; they may lag."""
+    shown = observed.traffic if observed else {}
+    return {name: share for name, share in shown.items() if share} == {
+        name: share for name, share in desired.traffic.items() if share
+    }
 
 
 @pytest.fixture
-def world():
-    return World()
-
-
-@pytest.fixture
-def new_world():
-    return World
-
-
-@pytest.fixture
-def kit():
-    """Names for tests, which cannot import this file."""
+def cloud():
     return SimpleNamespace(
-        DEPLOY_SECONDS=DEPLOY_SECONDS,
-        Done=Done,
-        Failed=Failed,
-        GROUP=GROUP,
-        SERVER=SERVER,
-        Send=Send,
-        START=START,
-        WORKSPACE=WORKSPACE,
-        Wait=Wait,
+        platform=Azure,
+        environment=environment,
+        renderer=renderer,
+        observer=observer,
+        artefacts="https://kit.blob.core.windows.net/artefacts",
+        native_model=lambda version: f"{WORKSPACE}/models/credit-risk/versions/{version}",
+        shell=shell,
+        left_over=left_over,
+        is_shown=is_shown,
+        names={
+            "DEPLOY_SECONDS": DEPLOY_SECONDS,
+            "GROUP": GROUP,
+            "SERVER": SERVER,
+            "START": START,
+            "WORKSPACE": WORKSPACE,
+        },
     )

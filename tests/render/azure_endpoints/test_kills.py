@@ -14,9 +14,7 @@ def carry(world, kit, wishes, faults, **spec):
     """All wishes one after the other, each by an engine that meets the faults."""
     engine = world.engine(faults)
     for wish in wishes:
-        desired = world.desired(wish, **spec)
-        world.platform.going = desired.absent
-        assert isinstance(engine.reach(desired), kit.Done), wish
+        assert isinstance(engine.reach(world.desired(wish, **spec)), kit.Done), wish
         assert world.shares == wish
     return engine
 

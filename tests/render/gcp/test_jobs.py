@@ -96,7 +96,7 @@ def test_everything_at_once(make_run: MakeRun, guarded: GcpEnvironment):
 def test_the_command_fetches_the_bundle_and_compares_it(make_run: MakeRun, environment: GcpEnvironment):
     container = container_of(make_run(environment), environment)
     assert container["command"][:2] == ["python3", "-c"]
-    assert container["args"] == [f"{BASE}/code/abc/bundle.pyz", "abc"]
+    assert container["args"] == [f"{BASE}/code/abc/bundle.pyz", "a" * 64]
     compile(container["command"][2], "fetcher", "exec")
     assert len(container["command"][2]) < 4_000
     assert '"""' not in container["command"][2]

@@ -7,19 +7,14 @@ nobody, a model that served taken away) is written down in `wrongs`.
 import hashlib
 import itertools
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
-from mlinfra.contract.endpoints import DeploymentDesired, EndpointDesired
-from mlinfra.contract.jobs import ID_TAG, Artefact
-from mlinfra.contract.requests import dig, found
-from mlinfra.contract.steps import Done, Failed, Send, Wait
 from mlinfra.environment import GcpEnvironment
-from mlinfra.errors import Conflict, NotFound, SpecError, Throttled, Unavailable
-from mlinfra.spec import EndpointSpec
+from mlinfra.errors import Conflict, NotFound, SpecError
 from mlinfra_gcp import config
 from mlinfra_gcp import observe as observer
 from mlinfra_gcp.render import endpoints as renderer
@@ -30,10 +25,6 @@ HERE = f"projects/{PROJECT}/locations/{REGION}"
 DEPLOY_SECONDS, SHORT_SECONDS = 600.0, 20.0
 OPERATION = re.compile(r"(?<!^)(?=[A-Z])")
 MUTABLE = {"minReplicaCount", "maxReplicaCount", "autoscalingMetricSpecs"}
-
-
-class Killed(BaseException):
-    """The process is gone."""
 
 
 @dataclass
@@ -289,190 +280,47 @@ class Vertex:
         return self._begin(name, "Delete", SHORT_SECONDS, lambda: self.models.pop(name, None))
 
 
-class Engine:
-    """The engine's loop, as far as a procedure sees it; `faults` says what happens to the nth effect."""
-
-    def __init__(self, platform, environment, faults=()):
-        self.platform, self.environment = platform, environment
-        self.faults = dict(faults)
-        self.count = 0
-        self.followed = []
-
-    def look(self, name):
-        replies = {}
-        for request in renderer.observe(name, self.environment):
-            try:
-                replies[request.step] = self.platform.send(request)
-            except NotFound:
-                replies[request.step] = None
-        return observer.endpoint(replies, self.environment)
-
-    def step(self, desired):
-        while self.followed:
-            follow, request = self.followed[0]
-            answer = self.platform.send(request)
-            if "error" in answer:
-                self.followed.clear()
-                return Failed(dig(answer, follow.error))
-            if not answer.get(follow.over):
-                return Wait("it to end", follow.every)
-            del self.followed[0]
-        return renderer.next_step(desired, self.look(desired.physical_name), self.environment)
-
-    def reach(self, desired, rounds=900):
-        """The last step: Done, or Failed."""
-        for _ in range(rounds):
-            step = self.step(desired)
-            if isinstance(step, Done | Failed):
-                return step
-            if isinstance(step, Wait):
-                self.platform.advance(step.poll_after)
-                continue
-            assert isinstance(step, Send)
-            try:
-                for request in step.requests:
-                    self.effect(request)
-            except Killed:
-                self.followed.clear()
-                self.platform.advance(1.0)
-            except (Conflict, Throttled, Unavailable):
-                self.platform.advance(15.0)
-        raise AssertionError(f"never there: {step}")
-
-    def effect(self, request):
-        self.count += 1
-        fault = self.faults.get(self.count)
-        self.platform.advance(0.01)
-        if fault == "killed before":
-            raise Killed
-        if fault == "throttled":
-            raise Throttled("slow down", sent=False)
-        try:
-            reply = self.platform.send(request)
-        except Conflict:
-            reply = self.look_up(request)
-            if reply is None:
-                raise
-        if fault == "killed after":
-            raise Killed
-        if fault == "lost":
-            reply = self.look_up(request)
-            if reply is None:
-                raise Unavailable("no answer")
-        if request.follow and request.follow.over in reply:
-            self.followed.append((request.follow, request.follow.request.resolve({request.step: reply})))
-
-    def look_up(self, request):
-        if request.lookup is None:
-            return None
-        try:
-            return found(request.lookup, self.platform.send(request.lookup.request))
-        except NotFound:
-            return None
-
-
-class World:
-    """One endpoint and the wishes for it."""
-
-    def __init__(self, **fields):
-        self.platform = Vertex()
-        self.environment = GcpEnvironment(
-            **{
-                "name": "gcp-test",
-                "region": REGION,
-                "account": PROJECT,
-                "stores": {"artefacts": {"uri": "gs://kit-artefacts"}},
-                "identities": {"server": f"server@{PROJECT}.iam.gserviceaccount.com"},
-                "images": {"serving": {"uri": f"{REGION}-docker.pkg.dev/{PROJECT}/kit/serving@sha256:{'0' * 64}"}},
-                "tags": {"CostCentre": "42"},
-                **fields,
-            }
-        )
-        self.name = renderer.physical_name("credit-risk", self.environment)
-
-    def engine(self, faults=()):
-        return Engine(self.platform, self.environment, faults)
-
-    def deployment(self, version, traffic=100, **changes):
-        digest = f"sha256:{version:064x}"
-        name = f"main-{version:08x}"
-        server = {"endpoint": "credit-risk", "deployment": name, "name": "credit-risk", "digest": digest}
-        made = DeploymentDesired(
-            name=name,
-            variant="main",
-            model="credit-risk",
-            version=str(version),
-            digest=digest,
-            native_model="",
-            artefact=Artefact(f"gs://kit-artefacts/models/{digest[7:]}", digest, 1, is_folder=True),
-            traffic=traffic,
-            replicas=1,
-            server=server,
-            tags={ID_TAG: f"{version:040x}"},
-        )
-        return replace(made, **changes)
-
-    def desired(self, shares=None, *, deployments=None, expires=None, **spec):
-        """Shares by version; nothing at all is an endpoint that should be gone."""
-        chosen = deployments or tuple(self.deployment(version, share) for version, share in (shares or {}).items())
-        return EndpointDesired(
-            spec=EndpointSpec.from_document({"name": "credit-risk", "model": "credit-risk:1", **spec}),
-            name="credit-risk",
-            physical_name=self.name,
-            deployments=tuple(chosen),
-            expires=expires,
-            tags={**self.environment.tags, ID_TAG: "0" * 40},
-        )
-
-    def reach(self, shares=None, *, faults=(), **fields):
-        return self.engine(faults).reach(self.desired(shares, **fields))
-
-    def look(self):
-        return self.engine().look(self.name)
-
-    def shell(self, own_id="1234567890"):
-        """A stack's endpoint of that id, which the environment names."""
-        body = {
-            "name": f"projects/{NUMBER}/locations/{REGION}/endpoints/{own_id}",
-            "displayName": "shell",
-            "labels": {},
+def environment(**fields):
+    return GcpEnvironment(
+        **{
+            "name": "gcp-test",
+            "region": REGION,
+            "account": PROJECT,
+            "stores": {"artefacts": {"uri": "gs://kit-artefacts"}},
+            "identities": {"server": f"server@{PROJECT}.iam.gserviceaccount.com"},
+            "images": {"serving": {"uri": f"{REGION}-docker.pkg.dev/{PROJECT}/kit/serving@sha256:{'0' * 64}"}},
+            "tags": {"CostCentre": "42"},
+            **fields,
         }
-        self.platform.endpoint = Endpoint(body, 0.0)
+    )
 
-    @property
-    def shares(self):
-        """Version -> percent, as the adapter reads it back."""
-        observed = self.look()
-        return {int(each.version): each.traffic for each in observed.deployments} if observed else {}
 
-    @property
-    def left_over(self):
-        """What was made and is not used: nothing, when all is well."""
-        deployed = self.platform.endpoint.deployed if self.platform.endpoint else []
-        used = [each["model"] for each in deployed]
-        doubled = [name for name in used if used.count(name) > 1]
-        return [*(name for name in self.platform.models if name not in used), *doubled]
+def shell(_name, own_id="1234567890"):
+    name = f"projects/{NUMBER}/locations/{REGION}/endpoints/{own_id}"
+    return Endpoint({"name": name, "displayName": "shell", "labels": {}}, 0.0)
+
+
+def left_over(vertex):
+    """Models that nothing serves, and those that are served twice."""
+    used = [each["model"] for each in vertex.endpoint.deployed] if vertex.endpoint else []
+    return [*(name for name in vertex.models if name not in used), *(name for name in used if used.count(name) > 1)]
 
 
 @pytest.fixture
-def world():
-    return World()
-
-
-@pytest.fixture
-def new_world():
-    return World
-
-
-@pytest.fixture
-def kit():
-    """Names for tests, which cannot import this file."""
+def cloud():
     return SimpleNamespace(
-        DEPLOY_SECONDS=DEPLOY_SECONDS,
-        Done=Done,
-        Failed=Failed,
-        Send=Send,
-        START=START,
-        Wait=Wait,
-        digest=lambda text: hashlib.sha256(text.encode()).hexdigest(),
+        platform=Vertex,
+        environment=environment,
+        renderer=renderer,
+        observer=observer,
+        artefacts="gs://kit-artefacts",
+        native_model=lambda _version: "",
+        shell=shell,
+        left_over=left_over,
+        is_shown=lambda _observed, _desired: True,
+        names={
+            "DEPLOY_SECONDS": DEPLOY_SECONDS,
+            "START": START,
+            "digest": lambda text: hashlib.sha256(text.encode()).hexdigest(),
+        },
     )

@@ -27,7 +27,9 @@ ANYWHERE = {  # what AWS's service authorisation reference lets nobody narrow
     "sagemaker:Search",
     "sagemaker:List*",
     "application-autoscaling:Describe*",
-    "cloudwatch:*",
+    "cloudwatch:GetMetricData",
+    "cloudwatch:PutMetricData",
+    "cloudwatch:DescribeAlarms",
     "ecr:GetAuthorizationToken",
     "ec2:Describe*",
 }
@@ -52,6 +54,7 @@ def test_what_is_kept_of_the_vendor_is_what_its_packages_say():
 def test_every_operation_that_may_be_overridden_exists():
     known = set(Loader().load_service_model("sagemaker", "service-2")["operations"])
     known |= set(Loader().load_service_model("application-autoscaling", "service-2")["operations"])
+    known |= set(Loader().load_service_model("cloudwatch", "service-2")["operations"])
     assert set(OWNED) <= known
 
 
@@ -164,6 +167,15 @@ def test_every_identity_gets_its_permissions(environment: AwsEnvironment):
     assert set(found) == {"caller", "trainer", "server", "approver"}
     assert "sagemaker:CreateTrainingJob" in found["caller"]
     assert not any(action.startswith("sagemaker:") for action in found["trainer"] + found["server"])
+
+
+def test_alarms_are_made_for_the_environments_own_endpoints_alone(environment: AwsEnvironment):
+    (alarms,) = (
+        each for each in policy(environment)["caller"]["Statement"] if "cloudwatch:PutMetricAlarm" in each["Action"]
+    )
+    account = f"{environment.region}:{environment.account}"
+    assert alarms["Resource"] == [f"arn:aws:cloudwatch:{account}:alarm:mlinfra--*-{environment.suffix}--*"]
+    assert set(alarms["Action"]) == {f"cloudwatch:{name}" for name in ("PutMetricAlarm", "DeleteAlarms", "TagResource")}
 
 
 def test_images_are_pushed_to_the_environments_own_repositories_alone(environment: AwsEnvironment):

@@ -1,4 +1,4 @@
-"""The store on S3: whole or not at all, by condition where asked, the same names as in the address."""
+"""The store on S3, beside what holds for every cloud's: parts, digests, keys, and what breaks on the way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import obstore
 import pytest
 
-from mlinfra.errors import Conflict, IntegrityError, NotFound, SpecError, Unavailable
+from mlinfra.errors import IntegrityError, NotFound, SpecError, Unavailable
 from mlinfra_aws.client import AwsClient
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from mlinfra.environment import AwsEnvironment
     from mlinfra.objectstore import ObjectStore
-
-ODD_NAMES = ["a b/ä.csv", "x%20y", "a#b", "a~b", "a[1].txt", "q?x", "a+b", "star*", "a:b", "a=b&c"]
 
 
 @pytest.fixture
@@ -29,17 +27,6 @@ def store(emulated: AwsEnvironment) -> Iterator[ObjectStore]:
     for info in list(store.list("")):
         store.delete(info.key)
     client.close()
-
-
-@pytest.mark.parametrize("key", ODD_NAMES)
-def test_what_is_put_is_got_under_the_same_name(store: ObjectStore, key: str):
-    store.put(key, b"content", metadata={"sha256": "ab", "executable": "true"})
-    assert store.get(key) == b"content"
-    assert [info.key for info in store.list("")] == [key]
-    found = store.head(key)
-    assert found is not None
-    assert (found.size, found.metadata) == (7, {"sha256": "ab", "executable": "true"})
-    assert store.key(store.uri(key)) == key
 
 
 def test_a_name_that_no_object_can_have_is_refused(store: ObjectStore):
@@ -55,33 +42,12 @@ def test_an_address_of_another_bucket_is_not_in_the_store(store: ObjectStore):
             store.key(uri)
 
 
-def test_writing_only_where_nothing_is(store: ObjectStore):
-    store.put("claim", b"1", if_absent=True)
-    with pytest.raises(Conflict):
-        store.put("claim", b"2", if_absent=True)
-    assert store.get("claim") == b"1"
-
-
-def test_writing_only_over_what_was_read(store: ObjectStore):
-    first = store.put("record", b"1")
-    second = store.put("record", b"2", if_match=first.etag)
-    with pytest.raises(Conflict):
-        store.put("record", b"3", if_match=first.etag)
-    found = store.head("record")
-    assert found is not None
-    assert found.etag == second.etag
-    assert store.get("record") == b"2"
-
-
 @pytest.mark.thorough
-def test_a_large_file_goes_in_parts_and_comes_back_the_same(store: ObjectStore, tmp_path: Path):
+def test_a_large_file_goes_in_parts(store: ObjectStore, tmp_path: Path):
     source = tmp_path / "large"
     source.write_bytes(os.urandom(40 << 20))
     info = store.put("large", source, metadata={"sha256": "unknown"})
     assert info.etag.rstrip('"').endswith("-3")  # S3's mark of three parts
-    store.put("large", source)
-    store.download("large", tmp_path / "fetched")
-    assert (tmp_path / "fetched").read_bytes() == source.read_bytes()
 
 
 def test_a_transfer_that_breaks_off_leaves_nothing_under_the_name(store: ObjectStore, tmp_path: Path):

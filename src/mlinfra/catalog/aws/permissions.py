@@ -1,7 +1,7 @@
 """What each identity must be allowed, and no more: the tables from which `env permissions` prints IAM policies.
 
 Actions and what they can be narrowed to follow AWS's service authorisation reference. Search, the listings and
-CloudWatch's metrics take no resource.
+CloudWatch's metrics take no resource; a look for alarms by how their names begin is asked for on all.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ _ACTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "application-autoscaling:DescribeScalingPolicies",
         ),
         "metrics": ("cloudwatch:GetMetricData", "cloudwatch:DescribeAlarms"),
+        "endpoint alarms": ("cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms", "cloudwatch:TagResource"),
         "logs": ("logs:FilterLogEvents",),
         "objects": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"),
         "decisions": ("s3:GetObject",),
@@ -270,6 +271,9 @@ def _network(environment: Environment) -> list[str]:
 
 _OTHERS = {
     "scaling": lambda environment: [arn(environment, "application-autoscaling", "scalable-target/*")],
+    "endpoint alarms": lambda environment: [
+        arn(environment, "cloudwatch", f"alarm:mlinfra--*-{environment.suffix}--*")
+    ],
     "logs": _log_groups,
     "log streams": _log_groups,
     "objects": lambda environment: [

@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -58,14 +59,19 @@ class Hosting:
     def __init__(self, host: Host, name: str, *, timeout: float, max_body: int) -> None:
         """`timeout` in real seconds for one request, `max_body` in bytes."""
         self.name = name
+        self.opened = False
+        self._opening = Lock()
         self._host = host
         self._settings = {"timeout": timeout, "max_body_bytes": max_body}
         self._address: tuple[str, int] | None = None
         self._folder = Layout(host.root).endpoint(name)
 
     def open(self) -> None:
-        """Have a gateway started."""
-        self._host.call("CreateEndpoint", {"endpoint": self.name, "expires_at": _expiry(), **self._settings})
+        """Have a gateway started, unless it was."""
+        with self._opening:
+            if not self.opened:
+                self._host.call("CreateEndpoint", {"endpoint": self.name, "expires_at": _expiry(), **self._settings})
+                self.opened = True
 
     def start(self, deployment: str, server: Server, replicas: int) -> None:
         """Have so many servers started. CapabilityError where no such Python is at hand."""
@@ -130,7 +136,9 @@ class Hosting:
             self._host.call("UpdateEndpoint", {"endpoint": self.name, "expires_at": _expiry()})
 
     def close(self) -> None:
-        """End everything."""
+        """End everything, where anything was begun."""
+        if not self.opened:
+            return
         with suppress(NotFound):
             self._host.call("DeleteEndpoint", {"endpoint": self.name})
 

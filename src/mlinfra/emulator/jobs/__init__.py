@@ -1,1 +1,1 @@
-"""What the emulated clouds share about jobs that run for real: wishes, the host's side of them, their lines."""
+"""What the emulated clouds share about jobs that run for real: who leads them, how time passes, the host's side."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.errors import NotFound
 from mlinfra.host import processes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from mlinfra.host import Host
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 TOLD = ("MLINFRA_RESULT", "MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")  # by the host, to its own jobs
 LIVE = frozenset({"running", "stopping"})
 _ENDED = frozenset({"succeeded", "failed", "stopped", "timed_out"})
+_LONGEST = 1e8  # real s, the host's own limit
+_SPARE = 600.0  # virtual s beyond a job's own limit, after which nobody has stopped it who should have
 
 
 class Hosted:
@@ -70,3 +73,21 @@ class Hosted:
         except NotFound:  # never started
             pass
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def longest(limit: float, speed: float) -> float:
+    """The real seconds for which the host lets a job run that may run for so many virtual ones.
+
+    An emulator that was killed cannot end it.
+    """
+    return min(_LONGEST, (limit + _SPARE) / speed)
+
+
+def free_ports(hosts: Iterable[str]) -> list[int]:
+    """A port at each of these addresses of this machine that nobody uses now."""
+    found = []
+    for host in hosts:
+        with socket.socket() as probe:
+            probe.bind((host, 0))
+            found.append(int(probe.getsockname()[1]))
+    return found

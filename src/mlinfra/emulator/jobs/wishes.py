@@ -19,7 +19,7 @@ class Wishes:
         self._made: set[str] = set()
 
     def wish(self, name: str) -> None:
-        """Ask for one of them: cancel, preempt, break, abandon."""
+        """Ask for one of them, by its cloud's word; `abandon` on every cloud, when the emulator ends."""
         self._made.add(name)
         self.woken.set()
 

@@ -57,3 +57,12 @@ class InOrder(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+
+def is_text(name: str) -> bool:
+    """Whether a name was UTF-8 on the wire."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

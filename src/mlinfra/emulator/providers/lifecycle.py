@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlinfra.emulator.providers import introspect
@@ -47,7 +47,7 @@ class Difference:
 
     changed: Mapping[str, Literal["add", "delete", "update"]] = field(default_factory=dict)
     replaces: frozenset[str] = frozenset()
-    delete_first: bool = False  # the new one would have the old one's name
+    delete_first: bool = False  # the new one would have the old one's name, or the provider knows no other order
 
 
 class Lifecycle:
@@ -75,7 +75,8 @@ class Lifecycle:
                 new[name] = old[name]
         form = self._package.form(token)
         force = {*form.replaced_by, *self._package.replaced_by}
-        return compared(old, new, force, named_by=form.named_by)
+        found = compared(old, new, force, named_by=form.named_by)
+        return replace(found, delete_first=True) if self._package.delete_first and found.replaces else found
 
     def compare_config(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> Difference:
         """What leads from one configuration of a provider to another."""
@@ -164,11 +165,14 @@ class Lifecycle:
         return Kept(token, native_id, {**known.inputs, **drifted}, {**known.outputs, **drifted})
 
     def delete(self, token: str, native_id: str) -> None:
-        """Remove it; nothing where it is gone. Refused is the cloud's error."""
+        """Remove it and what lies in it; nothing where it is gone. Refused is the cloud's error."""
         known = self._state.get(token, native_id)
         cloud = self._cloud(token)
         if known and cloud:
             cloud.delete(Declared(token, plain(known.inputs), native_id, known.outputs))
+        inside = [each for each in self._state.all() if each.id.startswith(f"{native_id}/")]
+        for each in inside if self._package.nested else ():
+            self._state.remove(each.token, each.id)
         self._state.remove(token, native_id)
 
     def _strangers(
@@ -186,9 +190,10 @@ class Lifecycle:
         if found is None:
             return None
         told = {**inputs, **recorded, **found}
-        return Kept(
-            token, native_id, told, {**computed(self._package, Resource(token, "", told, config), native_id), **told}
-        )
+        taken = introspect.members(introspect.arguments_class(token))
+        given = {name: value for name, value in told.items() if name in taken}
+        chosen = computed(self._package, Resource(token, "", given, config), native_id)
+        return Kept(token, native_id, given, {**chosen, **told})
 
     def _cloud(self, token: str) -> Provisioner | None:
         """The cloud in which resources of this type exist; None where they are in the state alone."""

@@ -71,7 +71,7 @@ def test_a_container_that_never_answers_its_health_check_fails_the_endpoint_in_t
 
 
 def test_a_container_that_ends_leaves_its_words_in_the_log_of_its_instance(hosting, emulator, client, monkeypatch):
-    monkeypatch.setattr(emulator.endpoints._attendant, "_round", lambda: None)  # the last chance is to be taken
+    monkeypatch.setattr(emulator.endpoints._attendant, "round", lambda: None)  # the last chance is to be taken
     hosting.model("dying", NAME="dying", LIFE="0")
     hosting.config("dying", {"ModelName": "dying"})
     hosting.sagemaker.create_endpoint(EndpointName="ep", EndpointConfigName="dying")

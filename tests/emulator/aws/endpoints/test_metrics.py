@@ -15,6 +15,14 @@ from botocore.serialize import create_serializer
 from mlinfra.emulator.aws.wire import shapes
 
 WHOLE = {"MetricName": "load", "Namespace": "own"}
+NO_METRIC = dict.fromkeys(("MetricName", "Namespace", "Statistic", "Period"))
+ELEVEN = [
+    {"Id": "e", "Expression": "m0 + m10", "ReturnData": True},
+    *(
+        {"Id": f"m{number}", "MetricStat": {"Metric": WHOLE, "Period": 60, "Stat": "Sum"}, "ReturnData": False}
+        for number in range(11)
+    ),
+]
 
 
 @pytest.fixture
@@ -109,7 +117,8 @@ def test_an_endpoints_requests_are_counted_by_the_minute(hosting, emulator, clou
     found = cloudwatch.get_metric_data(MetricDataQueries=fine, StartTime=minute, EndTime=end)["MetricDataResults"]
     assert [at.second for at in found[0]["Timestamps"]] == [0], "one value a minute, whatever period is asked for"
     listed = cloudwatch.list_metrics(Namespace="AWS/SageMaker", MetricName="Invocations")["Metrics"]
-    assert len(listed) == 2
+    configs = [{each["Name"]: each["Value"] for each in metric["Dimensions"]} for metric in listed]
+    assert sorted(has.get("EndpointConfigName", "") for has in configs) == ["", "", "two", "two"]
     end = time.monotonic() + 5
     while not (used := cloudwatch.list_metrics(Namespace="/aws/sagemaker/Endpoints")["Metrics"]):
         assert time.monotonic() < end
@@ -172,8 +181,7 @@ def test_an_alarm_on_an_expression(cloudwatch, emulator, minute):
         return {"Id": id_, "MetricStat": stat, "ReturnData": False}
 
     queries = [metric("load", "e"), metric("all", "a"), {"Id": "rate", "Expression": "e / a", "ReturnData": True}]
-    single = dict.fromkeys(("MetricName", "Namespace", "Statistic", "Period"))
-    alarm(cloudwatch, **single, Metrics=queries, Threshold=0.1)
+    alarm(cloudwatch, **NO_METRIC, Metrics=queries, Threshold=0.1)
     put(cloudwatch, 2.0)
     put(cloudwatch, 10.0, MetricName="all")
     emulator.clock.advance(60)
@@ -216,6 +224,8 @@ def test_alarms_are_listed_tagged_and_deleted(cloudwatch):
         ({"DatapointsToAlarm": 2}, "DatapointsToAlarm must be at most"),
         ({"ComparisonOperator": "GreaterThanUpperThreshold"}, "not emulated"),
         ({"MetricName": None}, "Exactly one of MetricName and Metrics"),
+        ({**NO_METRIC, "Metrics": [{"Id": "e", "Expression": "1 + 1"}]}, "needs at least one metric"),
+        ({**NO_METRIC, "Metrics": ELEVEN}, "at most 10 metrics"),
     ],
 )
 def test_alarms_that_cannot_be_are_refused(cloudwatch, members, words):

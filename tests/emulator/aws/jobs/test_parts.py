@@ -14,10 +14,11 @@ from mlinfra.emulator.aws.training import states as training_states
 from mlinfra.emulator.aws.training.channels import Channel
 from mlinfra.emulator.aws.training.faults import AlgorithmError
 from mlinfra.emulator.aws.training.job import TrainingJob
-from mlinfra.emulator.aws.training.logs import Definitions, LogPump
+from mlinfra.emulator.aws.training.logs import Definitions, events
 from mlinfra.emulator.aws.training.pace import Halt, Pace
 from mlinfra.emulator.aws.training.states import History
 from mlinfra.emulator.clock import Clock
+from mlinfra.emulator.jobs.pump import LogPump
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -138,10 +139,10 @@ def pages():
 def test_lines_are_carried_once_in_the_emulators_time_without_the_hosts_own_and_empty_ones(pages):
     put = []
     ahead = timedelta(hours=1)
-    pump = LogPump(pages, lambda rank, events: put.append((rank, events)), None, Definitions([]), lambda: ahead)
+    pump = LogPump(pages, lambda rank, lines: put.append((rank, events(lines))), lambda: ahead)
     pump.pump()
     pump.pump()
-    carried = {rank: [text for each, events in put if each == rank for _, text in events] for rank in (0, 1)}
+    carried = {rank: [text for each, told in put if each == rank for _, text in told] for rank in (0, 1)}
     assert carried[0] == [str(number) for number in range(0, 1500, 2) if number != 4]
     assert carried[1] == [str(number) for number in range(1, 1500, 2) if number != 3]
     assert put[0][1][0][0] == int((_NOW + ahead).timestamp() * 1000)
@@ -149,7 +150,7 @@ def test_lines_are_carried_once_in_the_emulators_time_without_the_hosts_own_and_
 
 def test_a_job_that_is_to_stop_comes_to_no_further_stage_but_those_of_its_end():
     job = TrainingJob({"TrainingJobName": "j", "StoppingCondition": {}}, "arn", _NOW)
-    training = SimpleNamespace(emulator=SimpleNamespace(clock=Clock()), now=lambda: _NOW)
+    training = SimpleNamespace(emulator=SimpleNamespace(clock=Clock()), now=lambda: _NOW, delays=None, closing=None)
     pace = Pace(training, job)
     pace.enter(training_states.DATA)
     job.wishes.wish("stop")

@@ -13,6 +13,7 @@ VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
 ROLE = "aws:iam/role:Role"
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 KEY = "aws:kms/key:Key"
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 ENABLED = {"bucket": "acme-data", "versioningConfiguration": {"status": "Enabled"}}
 TRUST = json.dumps(
     {
@@ -97,3 +98,55 @@ def test_a_role_of_a_stack_keeps_the_policies_that_the_stack_gave_it(cloud, emul
     cloud.create(Declared(ROLE, inputs, "acme-trainer"))
     emulator.environment("acme", identities={"trainer": arn})
     assert emulator.principals.role(arn).policies == {}
+
+
+def test_an_alarm_is_made_changed_read_and_taken_away(cloud, emulator):
+    query = {"id": "q", "expression": "SELECT AVG(load) FROM own", "period": 60.0, "returnData": True}
+    inputs = {
+        "name": "high",
+        "metricQueries": [query],
+        "comparisonOperator": "GreaterThanThreshold",
+        "threshold": 0.5,
+        "evaluationPeriods": 2.0,
+        "alarmActions": ["arn:aws:sns:eu-west-1:111122223333:notices"],
+        "tags": {"mlinfra_stage": "prod"},
+    }
+    made = cloud.create(Declared(ALARM, inputs, "high"))
+    assert (made.id, made.outputs["arn"]) == ("high", emulator.place.arn("cloudwatch", "alarm:high"))
+    shown = {
+        name: value for name, value in inputs.items() if name not in {"name", "metricQueries", "evaluationPeriods"}
+    }
+    assert cloud.read(Declared(ALARM, inputs, "high")) == shown
+    changed = {**inputs, "threshold": 0.75, "tags": {"mlinfra_stage": "dev"}}
+    cloud.update(Declared(ALARM, changed, "high"), inputs)
+    assert cloud.read(Declared(ALARM, inputs, "high")) == {**shown, "threshold": 0.75, "tags": {"mlinfra_stage": "dev"}}
+    for _ in range(2):
+        cloud.delete(Declared(ALARM, changed, "high"))
+    assert cloud.read(Declared(ALARM, changed, "high")) is None
+
+
+def test_an_alarm_on_a_metric_is_written_as_the_provider_has_it(cloud, client):
+    inputs = {
+        "name": "slow",
+        "namespace": "AWS/SageMaker",
+        "metricName": "ModelLatency",
+        "extendedStatistic": "p99",
+        "dimensions": {"EndpointName": "ep"},
+        "period": 60.0,
+        "comparisonOperator": "GreaterThanThreshold",
+        "threshold": 5.0,
+        "evaluationPeriods": 1.0,
+    }
+    metric = {"namespace": "own", "metricName": "load", "dimensions": {"a": "b"}, "period": 60.0, "stat": "Sum"}
+    math = [
+        {"id": "m", "metric": metric, "returnData": False},
+        {"id": "half", "expression": "m / 2", "returnData": True},
+    ]
+    single = {"namespace", "metricName", "extendedStatistic", "dimensions", "period"}
+    rest = {name: value for name, value in inputs.items() if name not in single}
+    cloud.create(Declared(ALARM, inputs, "slow"))
+    cloud.create(Declared(ALARM, {**rest, "name": "half", "metricQueries": math}, "half"))
+    half, slow = client("cloudwatch").describe_alarms()["MetricAlarms"]
+    assert slow["Dimensions"] == [{"Name": "EndpointName", "Value": "ep"}]
+    stat = {"Namespace": "own", "MetricName": "load", "Dimensions": [{"Name": "a", "Value": "b"}]}
+    assert half["Metrics"][0]["MetricStat"] == {"Metric": stat, "Period": 60, "Stat": "Sum"}

@@ -165,3 +165,47 @@ def test_what_the_service_refuses_is_told_in_its_words(cloud, emulator, place):
     where = f"{place}/Microsoft.MachineLearningServices/workspaces/nowhere/onlineEndpoints/e"
     with pytest.raises(Refused, match="PUT /subscriptions"):
         cloud.create(Declared(ENDPOINT, shell, where))
+
+
+def test_an_identity_that_somebody_else_made_tells_its_ids_too(cloud, emulator, place):
+    outputs = cloud.create(identity(place)).outputs
+    stranger = Declared(IDENTITY, {"resourceName": "trainer"}, identity(place).id)
+    assert cloud.read(stranger) == outputs
+    assert cloud.read(Declared(IDENTITY, identity(place).inputs, stranger.id, outputs)) == {}
+
+
+class TestTemplates:
+    """What a template in the group says is put word for word; its record goes by itself."""
+
+    @staticmethod
+    def template(place: str, mode: str = "Incremental", **tags: str) -> Declared:
+        each = {
+            "type": "Microsoft.ManagedIdentity/userAssignedIdentities",
+            "apiVersion": "2023-01-31",
+            "name": "trainer",
+            "location": "westeurope",
+            "tags": tags,
+        }
+        properties = {"mode": mode, "template": {"resources": [each]}}
+        where = f"{place}/Microsoft.Resources/deployments/own"
+        return Declared("azure-native:resources:Deployment", {**IN_GROUP, "properties": properties}, where)
+
+    def test_its_resources_stand_and_stay_when_the_record_goes(self, cloud, emulator, place):
+        declared = self.template(place)
+        cloud.create(declared)
+        assert emulator.principals.find(identity(place).id)
+        assert cloud.read(declared) == {}
+        with pytest.raises(Refused) as caught:
+            cloud.create(declared)
+        assert caught.value.exists
+        cloud.update(self.template(place, team="risk"), declared.inputs)
+        cloud.delete(declared)
+        assert cloud.read(declared) is None
+        assert emulator.principals.find(identity(place).id)
+
+    def test_what_would_have_to_be_worked_out_is_refused(self, cloud, place):
+        with pytest.raises(Refused, match="expression"):
+            cloud.create(self.template(place, team="[resourceGroup().id]"))
+        with pytest.raises(Refused, match="Incremental"):
+            cloud.create(self.template(place, mode="Complete"))
+        cloud.create(self.template(place, team="[[risk]", note="[sic"))

@@ -57,3 +57,17 @@ def test_each_call_needs_its_permission(ask: Callable[..., Any]) -> None:
     told = ask("POST", status=403, principal="approver", params={"repositoryId": "own"}, json={"format": "DOCKER"})
     assert "artifactregistry.repositories.create" in told["error"]["message"]
     ask("GET", status=403, principal="approver")
+
+
+def test_an_image_is_looked_up_by_its_path_and_digest(emulator: GcpEmulator, ask: Callable[..., Any]) -> None:
+    digest = f"sha256:{'0' * 64}"
+    uri = f"europe-west4-docker.pkg.dev/mlinfra-emulated/shop/library/python@{digest}"
+    emulator.artifacts.register(uri)
+    path = f"/shop/dockerImages/library%2Fpython@{digest}"
+    found = ask("GET", path)
+    assert (found["uri"], found["name"].endswith(path)) == (uri, True)
+    assert ask("GET", "/shop/dockerImages")["dockerImages"] == [found]
+    ask("GET", path.replace("0", "1"), 404)
+    ask("GET", f"/none/dockerImages/python@{digest}", 404)
+    denied = ask("GET", path, 403, principal="approver")
+    assert "artifactregistry.dockerimages.get" in denied["error"]["message"]

@@ -34,7 +34,8 @@ _ALARM_PAGE = 100
 DIFFERENCES: Mapping[str, tuple[str, ...]] = {
     "PutMetricData": ("statistic sets answer 'not emulated'",),
     "GetMetricData": (
-        "of metric math: arithmetic, comparisons, IF, FILL, SUM, AVG, MIN, MAX; no Insights queries",
+        "of metric math: arithmetic, comparisons, IF, FILL, SUM, AVG, MIN, MAX",
+        "of Metrics Insights: AVG, COUNT, MAX, MIN, SUM over a namespace or SCHEMA, dimensions compared by =, with AND",
         "MaxDatapoints and labels with dynamic parts are ignored: everything comes in one page",
     ),
     "PutMetricAlarm": (
@@ -64,8 +65,7 @@ class Alarm:
     @property
     def period(self) -> int:
         """The period in seconds; that of its longest metric where it watches an expression."""
-        stats = (query["MetricStat"]["Period"] for query in self.body.get("Metrics", ()) if "MetricStat" in query)
-        return int(self.body.get("Period") or max(stats))
+        return int(self.body.get("Period") or max(settings.periods(self.body)))
 
     def become(self, state: alarms.State, reason: str, at: datetime) -> None:
         """Enter a state, or stay in it for another reason."""

@@ -1,4 +1,7 @@
-"""Metrics in CloudWatch's words over the emulator's series: namespaces, dimensions, queries, expressions."""
+"""Metrics in CloudWatch's words over the emulator's series: namespaces, dimensions, queries, expressions.
+
+An expression is metric math over other queries, or a query of Metrics Insights.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,15 @@ from datetime import UTC, datetime, timedelta
 from math import floor
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.emulator.aws.cloudwatch import statistics
+from mlinfra.emulator.aws.cloudwatch import insights, statistics
 from mlinfra.emulator.aws.cloudwatch.expressions import NotUnderstood, evaluate
 from mlinfra.emulator.calls import Refusal
+from mlinfra.emulator.metrics import Bucket
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mlinfra.emulator.metrics import Bucket, Series
+    from mlinfra.emulator.metrics import Series
 
 _APART = "\x1f"  # between namespace and name, where no name can hold it
 _SHORT_PERIODS = frozenset({1, 5, 10, 20, 30})
@@ -74,14 +78,19 @@ def values(
     """The values of each MetricDataQuery by its Id, by the start of each period in seconds since the epoch.
 
     Raises:
-        Refusal: a query has neither metric nor expression, or an expression that is not understood.
+        Refusal: a query has neither metric nor expression, an expression is not understood, or there are two queries
+            of Metrics Insights.
     """
+    if sum(map(is_insight, queries)) > 1:
+        raise invalid("A request can hold only one Metrics Insights query.", "ValidationError")
     found: dict[str, dict[float, float]] = {}
     period = max([int(query["MetricStat"]["Period"]) for query in queries if "MetricStat" in query], default=_MINUTE)
     for query in queries:
         if "MetricStat" in query:
             found[query["Id"]] = _measured(series, query["MetricStat"], start, end)
-    pending = [query for query in queries if "MetricStat" not in query]
+        elif is_insight(query):
+            found[query["Id"]] = _selected(series, query, start, end)
+    pending = [query for query in queries if query["Id"] not in found]
     for query in _in_order(pending):
         if "Expression" not in query:
             raise invalid(f"The query {query['Id']} has neither MetricStat nor Expression")
@@ -93,6 +102,11 @@ def values(
         except NotUnderstood as exc:
             raise invalid(f"Error in expression '{query['Id']}': {exc}", "ValidationError") from exc
     return found
+
+
+def is_insight(query: Mapping[str, Any]) -> bool:
+    """Whether a MetricDataQuery is one of Metrics Insights."""
+    return insights.is_query(query.get("Expression", ""))
 
 
 def _in_order(queries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -115,6 +129,26 @@ def _measured(series: Series, stat: Mapping[str, Any], start: datetime, end: dat
     return {
         bucket.start.timestamp(): statistics.value(bucket, stat["Stat"])
         for bucket in buckets(series, metric, start, end, stat["Period"])
+    }
+
+
+def _selected(series: Series, query: Mapping[str, Any], start: datetime, end: datetime) -> dict[float, float]:
+    """The observations of all metrics that a query of Metrics Insights matches, taken together."""
+    if "Period" not in query:
+        raise invalid(
+            f"The query {query['Id']} needs a Period: Metrics Insights has none of its own", "ValidationError"
+        )
+    check_period(query["Period"])
+    asked = insights.parse(query["Expression"])
+    name = key(asked.namespace, asked.metric)
+    observed: dict[datetime, list[float]] = {}
+    for metric in series.known(name):
+        if asked.fits(metric.dimensions):
+            for bucket in series.query(name, metric.dimensions, start, end, query["Period"]):
+                observed.setdefault(bucket.start, []).extend(bucket.values)
+    return {
+        begin.timestamp(): statistics.value(Bucket(begin, tuple(sorted(values))), asked.statistic)
+        for begin, values in sorted(observed.items())
     }
 
 

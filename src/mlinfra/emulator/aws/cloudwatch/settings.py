@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _NOT_EMULATED = ("EvaluationCriteria", "ThresholdMetricId", "EvaluationWindow", "WarmUpConfiguration")
+_MOST_METRICS = 10  # that an alarm's expression builds on
 _ONLY = "m"  # the Id of the one query of an alarm on a metric
 
 
@@ -49,8 +50,10 @@ def _check_watched(body: Mapping[str, Any]) -> None:
     returned = [query["Id"] for query in body["Metrics"] if query.get("ReturnData", True)]
     if len(returned) != 1:
         raise invalid("Exactly one element of the metrics list should return data.", "ValidationError")
-    if not any("MetricStat" in query for query in body["Metrics"]):
+    if not any("MetricStat" in query or metrics.is_insight(query) for query in body["Metrics"]):
         raise invalid("An expression needs at least one metric.", "ValidationError")
+    if sum("MetricStat" in query for query in body["Metrics"]) > _MOST_METRICS:
+        raise invalid(f"An alarm's expression can hold at most {_MOST_METRICS} metrics.", "ValidationError")
     moment = datetime.fromtimestamp(0, UTC)
     metrics.values(Series(Clock()), body["Metrics"], moment, moment)  # for its refusals
 
@@ -65,6 +68,15 @@ def queries(alarm: Mapping[str, Any]) -> list[dict[str, Any]]:
         "Stat": alarm.get("Statistic") or alarm["ExtendedStatistic"],
     }
     return [{"Id": _ONLY, "MetricStat": stat | ({"Unit": alarm["Unit"]} if "Unit" in alarm else {})}]
+
+
+def periods(alarm: Mapping[str, Any]) -> list[int]:
+    """The periods of what an alarm's expression builds on."""
+    return [
+        query["MetricStat"]["Period"] if "MetricStat" in query else query["Period"]
+        for query in alarm.get("Metrics", ())
+        if "MetricStat" in query or metrics.is_insight(query)
+    ]
 
 
 def watched(alarm: Mapping[str, Any]) -> str:

@@ -68,9 +68,10 @@ class Deployments:
             config=config.body,
             number=endpoint.generations,
             since=self._emulator.clock.now(),
-            variants={plan.name: self._variant(plan, endpoint) for plan in production},
+            variants={plan.name: self._variant(plan, config, endpoint) for plan in production},
             shadows={
-                plan.name: self._variant(plan, endpoint) for plan in plans(config.body, "ShadowProductionVariants")
+                plan.name: self._variant(plan, config, endpoint)
+                for plan in plans(config.body, "ShadowProductionVariants")
             },
         )
         _pair(made)
@@ -104,8 +105,9 @@ class Deployments:
             {name: plan.count for name, plan in before.items() if plan.count != planned[name].count},
         )
 
-    def _variant(self, plan: VariantPlan, endpoint: Endpoint) -> Variant:
-        return Variant(plan, self._container(plan.model), endpoint.generations, self._emulator.clock.now())
+    def _variant(self, plan: VariantPlan, config: EndpointConfig, endpoint: Endpoint) -> Variant:
+        container, now = self._container(plan.model), self._emulator.clock.now()
+        return Variant(plan, container, config.name, endpoint.generations, now)
 
     def _capture(self, endpoint: str, generation: Generation) -> None:
         """One capture for all variants of a configuration, written in the first one's role's name."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.emulator.aws.endpoints import records
-from mlinfra.emulator.aws.endpoints.attendant import Attendant
+from mlinfra.emulator.aws.endpoints.attendant import EndpointAttendant
 from mlinfra.emulator.aws.endpoints.containers import ServingImages
 from mlinfra.emulator.aws.endpoints.deployments import Deployments
 from mlinfra.emulator.aws.endpoints.describe import described
@@ -50,7 +49,7 @@ _LISTING = Listing(
 )
 _LOOK_AT_ALARMS = "cloudwatch:DescribeAlarms"
 _INTERNAL = "Request to service failed. If failure persists after retry, contact customer support."
-_STOPPING = 4.0  # real s in which procedures and servers end when the emulator stops; then they are killed
+_STOPPING = 4.0  # real s in which procedures end when the emulator stops
 
 
 class Endpoints:
@@ -69,7 +68,7 @@ class Endpoints:
         self._procedures = Procedures(
             self.waiting, self.delays, self.fleets, emulator.cloudwatch.raised_since, self._has_capacity
         )
-        self._attendant = Attendant(emulator, self, self._stop)
+        self._attendant = EndpointAttendant(emulator, self, self._stop)
         self.fleets.before_end = self._attendant.carry_logs
         emulator.cloudwatch.before_reading.append(self.publish)
 
@@ -106,10 +105,7 @@ class Endpoints:
         self._attendant.stop()
         for thread in list(self._threads):
             thread.join(_STOPPING)
-        for endpoint in self.items():
-            with suppress(Exception):  # whatever is wrong with one, the others must end as well
-                endpoint.close()
-        self._attendant.wait_until_gone(_STOPPING)
+        self._attendant.end_all()
 
     # Operations
 

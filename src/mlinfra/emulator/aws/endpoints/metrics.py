@@ -2,7 +2,9 @@
 
 Names, units and statistics are those of SageMaker's guide, "SageMaker endpoint invocation metrics": a request is 1 in
 Invocations; each error metric holds a 1 for a request that failed so and a 0 for every other, so its average is a
-rate; latencies are in microseconds. The service publishes once a minute, or as often as MetricsConfig says.
+rate; latencies are in microseconds. The service publishes once a minute, or as often as MetricsConfig says, each value
+twice: under the endpoint and the variant, and under these and the configuration that the server was started for, by
+which the guide's page "Auto-rollback configuration and monitoring" tells an update's new fleet from the old one.
 """
 
 from __future__ import annotations
@@ -22,13 +24,14 @@ _CLIENT, _SERVER = 4, 5  # a status' first digit
 
 
 class Noted(NamedTuple):
-    """One request: when it was answered, how, and how many seconds the model took and all else.
+    """One request: when it was answered, by whose servers, how, and how many seconds the model took and all else.
 
     `model_seconds` is None where it never reached the model.
     """
 
     at: datetime
     variant: str
+    config: str
     status: int
     model_seconds: float | None
     overhead_seconds: float
@@ -71,8 +74,10 @@ class Meter:
         begin = floor(noted.at.timestamp() / self.period) * self.period
         at = noted.at.fromtimestamp(begin, noted.at.tzinfo)
         dimensions = {"EndpointName": self._endpoint, "VariantName": noted.variant}
+        fleet = {**dimensions, "EndpointConfigName": noted.config}
         for name, value, unit in _values(noted):
-            self._put(NAMESPACE, name, dimensions, value, unit=unit, at=at)
+            for has in (dimensions, fleet):
+                self._put(NAMESPACE, name, has, value, unit=unit, at=at)
 
 
 def _values(noted: Noted) -> list[tuple[str, float, str]]:

@@ -30,13 +30,14 @@ LONGEST_REASON = 1024  # characters, by the shape FailureReason
 
 @dataclass(eq=False)
 class Variant:
-    """One variant of one deployment of a configuration, with the servers that are its own: a fleet.
+    """One variant of one deployment of a configuration, `config`, with the servers that are its own: a fleet.
 
     `deployment` names them on the host; empty while there are none, as for a serverless variant that sleeps.
     """
 
     plan: VariantPlan
     container: Container
+    config: str
     generation: int
     resolved: datetime  # when the image was resolved
     capture: Capture | None = None

@@ -173,6 +173,7 @@ class Runtime:
         noted = Noted(
             at=self._emulator.clock.now(),
             variant=variant.name,
+            config=variant.config,
             status=status,
             model_seconds=model,
             overhead_seconds=max(0.0, total - (model or 0.0)),

@@ -14,6 +14,8 @@ from mlinfra.emulator.aws.training.nodes import variables, write_config
 from mlinfra.emulator.aws.training.states import GRACE
 from mlinfra.emulator.aws.training.store import RoleStore
 from mlinfra.emulator.calls import Refusal
+from mlinfra.emulator.jobs.hosted import longest
+from mlinfra.emulator.jobs.pump import Line, LogPump
 from mlinfra.errors import CapabilityError
 
 if TYPE_CHECKING:
@@ -28,12 +30,10 @@ if TYPE_CHECKING:
 
 _CHECKPOINTS = "/opt/ml/checkpoints"  # where CheckpointConfig's LocalPath says nothing else
 _MANIFEST = "ManifestFile"
-_LONGEST = 1e8  # real s, the host's own limit
-_SPARE = 600.0  # virtual s beyond a job's own limit, after which nobody has stopped it who should have
 
 
 class Attempt:
-    """Uses a room of its own; `clear` gives it back."""
+    """Uses a room of its own; `clear` gives it back. `containers` are what it has on the host."""
 
     def __init__(self, emulator: AwsEmulator, job: TrainingJob, image: Contents, nodes: list[Node], room: Room) -> None:
         self._emulator = emulator
@@ -42,16 +42,17 @@ class Attempt:
         self._nodes = nodes
         self._archive_path = room.folder / "archive.tar.gz"
         self._store = RoleStore(emulator.storage, job.role)
-        self._containers = Containers(emulator.host, room, nodes)
+        self.containers = Containers(emulator.host, room, nodes)
         config = job.request.get("CheckpointConfig", {})
         self._checkpoint_path = config.get("LocalPath", _CHECKPOINTS).rstrip("/") if config else ""
         self._checkpoints = [
-            Checkpoints(self._store, config["S3Uri"], self._containers.inside(node, self._checkpoint_path))
+            Checkpoints(self._store, config["S3Uri"], self.containers.inside(node, self._checkpoint_path))
             for node in (nodes if config else ())
         ]
         self._streams: list[str] = []
         self._address = ""
-        self._pump: joblogs.LogPump | None = None
+        self._pump = LogPump(self.containers.lines, self._log, emulator.clock.ahead)
+        self._definitions = joblogs.Definitions(job.request["AlgorithmSpecification"].get("MetricDefinitions", ()))
         mode = job.request["AlgorithmSpecification"]["TrainingInputMode"]
         self._channels = [Channel.of(each, mode) for each in job.request.get("InputDataConfig", ())]
 
@@ -59,7 +60,7 @@ class Attempt:
         """Put documents, channels and checkpoints in their places. JobFault where something is not to be had."""
         hyperparameters = self._job.request.get("HyperParameters", {})
         for node in self._nodes:
-            config = self._containers.ml(node) / "input/config"
+            config = self.containers.ml(node) / "input/config"
             write_config(config, node, self._nodes, hyperparameters, self._channels)
         for channel in self._channels:
             self._bring(channel)
@@ -74,7 +75,7 @@ class Attempt:
         speed = self._emulator.clock.speed
         outside = self._checkpoint_path and not self._checkpoint_path.startswith(f"{ML}/")
         try:
-            self._containers.start(
+            self.containers.start(
                 [*algorithm.get("ContainerEntrypoint", ()), *algorithm.get("ContainerArguments", ())],
                 {
                     **variables(self._job.name, self._job.arn, self._emulator.region),
@@ -82,7 +83,7 @@ class Attempt:
                     **request.get("Environment", {}),
                 },
                 self._image.interpreter(),
-                longest=min(_LONGEST, (self._job.limits["MaxRuntimeInSeconds"] + _SPARE) / speed),
+                longest=longest(self._job.limits["MaxRuntimeInSeconds"], speed),
                 grace=GRACE / speed,
                 mounted=[self._checkpoint_path] if outside else [],
                 without_network=isolated and len(self._nodes) == 1 and network_can_be_cut(),
@@ -91,44 +92,24 @@ class Attempt:
             raise ClientError(f"The container cannot run on this emulator's machine: {exc.what}") from exc
         began = self._emulator.clock.now()
         self._streams = [joblogs.stream_name(self._job.name, node.host, began) for node in self._nodes]
-        self._pump = joblogs.LogPump(
-            self._containers.lines,
-            self._log,
-            self._measure,
-            joblogs.Definitions(algorithm.get("MetricDefinitions", ())),
-            self._emulator.clock.ahead,
-        )
-
-    def state(self) -> str:
-        """The containers' state: empty while they wait for a place on this machine, `running` or `ended`."""
-        return self._containers.state()
 
     def carry(self, *, last: bool = False) -> None:
         """Carry new lines to the logs and new checkpoints to S3."""
-        if self._pump:
-            self._pump.pump()
+        self._pump.pump()
         for checkpoints in self._checkpoints:
             checkpoints.carry(last=last)
 
-    def stop(self) -> None:
-        """Send SIGTERM. Safe to repeat."""
-        self._containers.stop()
-
-    def kill(self) -> None:
-        """End every process now."""
-        self._containers.kill()
-
     def check(self) -> None:
         """Raise AlgorithmError where the containers ended badly."""
-        code = self._containers.exit_code()
+        code = self.containers.exit_code()
         if code:
-            words = training_outputs.failure(self._containers.everywhere("output/failure"))
+            words = training_outputs.failure(self.containers.everywhere("output/failure"))
             raise AlgorithmError(words, code)
 
     def upload(self, *, model: bool) -> None:
         """Store what was left: the data for the output, and the model if it is wanted. Nothing left, nothing stored."""
-        data = training_outputs.gathered(self._containers.everywhere("output/data"))
-        left = training_outputs.gathered(self._containers.everywhere("model")) if model else {}
+        data = training_outputs.gathered(self.containers.everywhere("output/data"))
+        left = training_outputs.gathered(self.containers.everywhere("model")) if model else {}
         if self._job.model.endswith("/"):  # CompressionType NONE: model and data as files, says the developer guide
             self._put_each(left, self._job.model)
             self._put_each(data, f"{self._job.output}/data/")
@@ -139,13 +120,13 @@ class Attempt:
     def clear(self) -> None:
         """Leave neither processes nor files behind, and tell the role's keys no more."""
         self._emulator.container_credentials.take_back(self._address)
-        self._containers.clear()
+        self.containers.clear()
 
     def _bring(self, channel: Channel) -> None:
         items = self._items(channel)
         groups = [node.group for node in self._nodes]
         for node, hand in zip(self._nodes, shared(channel, items, groups), strict=True):
-            folder = self._containers.ml(node) / "input/data" / channel.name
+            folder = self.containers.ml(node) / "input/data" / channel.name
             if not channel.groups or node.group in channel.groups:
                 folder.mkdir(parents=True, exist_ok=True)
             for item in hand:
@@ -172,7 +153,13 @@ class Attempt:
             self._address = self._emulator.container_credentials.address(self._job.role)
         return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": self._address, "AWS_ENDPOINT_URL": self._emulator.url}
 
-    def _log(self, rank: int, events: joblogs.Events) -> None:
+    def _log(self, rank: int, lines: list[Line]) -> None:
+        for line in lines:
+            for measured in self._definitions.found(line.text, line.at):
+                self._measure(measured)
+        events = joblogs.events(lines)
+        if not events:
+            return
         try:
             self._emulator.logs.put(joblogs.GROUP, self._streams[rank], events, self._job.role)
         except Refusal:  # a role that may not write logs trains without them

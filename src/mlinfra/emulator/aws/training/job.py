@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from datetime import timedelta
-from threading import Event, RLock
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.emulator.aws.training import nodes as training_nodes
 from mlinfra.emulator.aws.training import states
 from mlinfra.emulator.aws.training.states import History, Stage
 from mlinfra.emulator.aws.training.warm import WarmPool
+from mlinfra.emulator.jobs.wishes import Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,29 +52,6 @@ _DEFAULTS: Mapping[str, Any] = {
     "EnableManagedSpotTraining": False,
     "StoppingCondition": {"MaxRuntimeInSeconds": 86_400},  # by the description of MaxRuntimeInSeconds
 }
-
-
-class Wishes:
-    """What was asked of a job that runs. `woken` is set with each of them, so that a wait ends."""
-
-    def __init__(self) -> None:
-        self.woken = Event()
-        self.stop = False
-        self.interrupt = False
-        self.breakdown = False
-        self.update = False
-        self.abandon = False  # the emulator ends
-
-    def wish(self, name: str) -> None:
-        """Ask for one of them, by its name here."""
-        setattr(self, name, True)
-        self.woken.set()
-
-    def take(self, name: str) -> bool:
-        """Whether it was asked for; from now on it is not."""
-        asked = bool(getattr(self, name))
-        setattr(self, name, False)
-        return asked
 
 
 @dataclass

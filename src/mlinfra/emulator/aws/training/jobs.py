@@ -6,7 +6,6 @@ The jobs run for real, each in a thread that leads its processes on the host.
 from __future__ import annotations
 
 from itertools import count
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.emulator.aws.operations import Operation, Request, named
@@ -17,13 +16,11 @@ from mlinfra.emulator.aws.training import listing as training_listing
 from mlinfra.emulator.aws.training import states as training_states
 from mlinfra.emulator.aws.training.container import Room
 from mlinfra.emulator.aws.training.job import TrainingJob, completed
-from mlinfra.emulator.aws.training.pace import Abandoned
 from mlinfra.emulator.aws.training.run import Run
 from mlinfra.emulator.aws.training.warm import AVAILABLE, alike
 from mlinfra.emulator.aws.wire import refusals
 from mlinfra.emulator.delays import Delays
-from mlinfra.emulator.places import Places
-from mlinfra.emulator.table import Table
+from mlinfra.emulator.jobs.roster import Roster
 from mlinfra.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,25 +28,18 @@ if TYPE_CHECKING:
 
     from mlinfra.emulator.aws.emulator import AwsEmulator
 
-_PATIENCE = 20.0  # real seconds for the runs to end when the emulator does
 
-
-class Training:
+class Training(Roster[TrainingJob]):
     """The training jobs of the account.
 
-    `script` is the walk of stages (`training_states.FORMER` passes the retired statuses as well); instance types in
-    `shortages` are not to be had until they are taken out again.
+    `script` is the walk of stages (`training_states.FORMER` passes the retired statuses as well).
     """
 
     def __init__(self, emulator: AwsEmulator) -> None:
+        super().__init__(emulator.clock, emulator.settings.list_lag)
         self.emulator = emulator
         self.delays = Delays(training_states.DELAYS, emulator.settings.delays_scale)
         self.script = training_states.TODAY
-        self.shortages: set[str] = set()
-        self.places = Places()
-        self.closing = Event()
-        self._jobs: Table[TrainingJob] = Table(emulator.clock, emulator.settings.list_lag)
-        self._threads: list[Thread] = []
         self._serial = count(1)
         self._deleting: set[str] = set()
 
@@ -76,15 +66,7 @@ class Training:
     def leftovers(self) -> list[str]:
         """The ARNs of the jobs that were not deleted."""
         self._sweep()
-        return [job.arn for job in self._jobs.values()]
-
-    def stop(self) -> None:
-        """End every job's processes, and forget how they would have ended. Safe to repeat."""
-        self.closing.set()
-        for job in self._jobs.values():
-            job.wishes.wish("abandon")
-        for thread in self._threads:
-            thread.join(_PATIENCE)
+        return [job.arn for job in self.records.values()]
 
     def create(self, request: Request) -> dict[str, Any]:
         """CreateTrainingJob."""
@@ -100,19 +82,17 @@ class Training:
         if tags:
             self.emulator.desk.allow(request.call, "sagemaker:AddTags", job.arn)
         job.enter(self.script.cold[0], now)
-        with self._jobs.lock:
+        with self.records.lock:
             self._sweep()
-            if name in self._jobs:
+            if name in self.records:
                 raise refusals.in_use(
                     "Training job names must be unique within an AWS account and region, and a training job with "
                     f"this name already exists ({job.arn})"
                 )
-            training_limits.check(self.emulator.quotas, job, self._jobs.values())
+            training_limits.check(self.emulator.quotas, job, self.records.values())
             self.emulator.tags.put(job.arn, tags)
-            self._jobs.add(name, job)
-            thread = Thread(target=_lead, args=(Run(self, job, image),), name=f"training {name}", daemon=True)
-            self._threads = [*(each for each in self._threads if each.is_alive()), thread]
-            thread.start()
+            self.records.add(name, job)
+            self.lead(Run(self, job, image), f"training {name}")
         return {"TrainingJobArn": job.arn}
 
     def describe(self, request: Request) -> dict[str, Any]:
@@ -123,7 +103,7 @@ class Training:
         """ListTrainingJobs."""
         self._sweep()
         now = self.now()
-        return training_listing.answer([job.summary(now) for job in self._jobs.listed()], request.body)
+        return training_listing.answer([job.summary(now) for job in self.records.listed()], request.body)
 
     def halt(self, request: Request) -> dict[str, Any]:
         """StopTrainingJob. The job is Stopping at once; its container gets SIGTERM and 120 seconds."""
@@ -181,8 +161,8 @@ class Training:
         if not job.keep_alive:
             return False
         now = self.now()
-        with self._jobs.lock:
-            for other in self._jobs.values():
+        with self.records.lock:
+            for other in self.records.values():
                 pool = other.pool
                 if pool and pool.status(now) == AVAILABLE and alike(job.request, other.request):
                     pool.reused_by, pool.left = job.name, now
@@ -191,13 +171,13 @@ class Training:
 
     def _get(self, request: Request) -> TrainingJob:
         self._sweep()
-        job = self._jobs.get(request.body["TrainingJobName"])
+        job = self.records.get(request.body["TrainingJobName"])
         if job is None:
             raise refusals.not_found()
         return job
 
     def _running(self, name: str) -> TrainingJob:
-        job = self._jobs.get(name)
+        job = self.records.get(name)
         if job is None or job.has_ended:
             raise UsageError("no training job of that name is running", given=name)
         return job
@@ -205,12 +185,12 @@ class Training:
     def _sweep(self) -> None:
         """Take out the jobs whose deletion is done."""
         now = self.emulator.clock.monotonic()
-        with self._jobs.lock:
+        with self.records.lock:
             for name in list(self._deleting):
-                job = self._jobs.get(name)
+                job = self.records.get(name)
                 if job and job.gone_at <= now:
                     self._deleting.remove(name)
-                    self._jobs.remove(name)
+                    self.records.remove(name)
                     self.emulator.tags.drop(job.arn)
 
     def _keep_alive(self, job: TrainingJob, seconds: int) -> None:
@@ -219,17 +199,6 @@ class Training:
             raise refusals.validation(f"Training job {job.name} retains no Available warm pool")
         job.pool.keep(seconds, now)
         job.request["ResourceConfig"] = {**job.request["ResourceConfig"], "KeepAlivePeriodInSeconds": seconds}
-
-
-def _lead(run: Run) -> None:
-    """A thread's work."""
-    try:
-        run()
-    except Abandoned:
-        return
-    except BaseException:
-        run.fail()
-        raise
 
 
 _ON_JOB = named("training-job", "TrainingJobName")

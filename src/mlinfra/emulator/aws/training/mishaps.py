@@ -10,53 +10,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlinfra.emulator.aws.training.faults import CAPACITY, INTERNAL, CapacityError, InternalServerError
-from mlinfra.emulator.aws.training.pace import Reclaimed
+from mlinfra.emulator.aws.training.states import Stage
 from mlinfra.emulator.calls import Call
+from mlinfra.emulator.jobs.mishaps import JobMishaps
+from mlinfra.emulator.jobs.pace import Preempted
 
 if TYPE_CHECKING:
     from mlinfra.emulator.aws.training.job import TrainingJob
     from mlinfra.emulator.aws.training.pace import Pace
     from mlinfra.emulator.faults import Fault, Faults
 
-_LAUNCHING, _TRAINING = "TrainingJob:Launching", "TrainingJob:Training"
 
-
-class Mishaps:
+class Mishaps(JobMishaps[Stage]):
     """One job's."""
 
-    def __init__(self, faults: Faults, job: TrainingJob) -> None:
-        self._faults = faults
+    def __init__(self, script: Faults, job: TrainingJob, pace: Pace) -> None:
+        super().__init__(script, pace, "TrainingJob:Launching", "TrainingJob:Training")
         self._job = job
-        self._due: list[Fault] = []
 
-    def launch(self, pace: Pace) -> None:
-        """Meet what is scripted for the launch."""
-        for fault in self._struck(_LAUNCHING):
-            if fault.do == "delay":
-                pace.pause(fault.seconds)
-            else:
-                self._strike(fault)
+    def call(self, moment: str) -> Call:
+        """The job's request."""
+        return Call("sagemaker", moment, body=self._job.request)
 
-    def arm(self) -> None:
-        """Note what is scripted for the training that begins."""
-        self._due = self._struck(_TRAINING)
-
-    def meet(self, passed: float) -> None:
-        """Meet what is due after so many virtual seconds of training."""
-        for fault in [fault for fault in self._due if fault.seconds <= passed]:
-            self._due.remove(fault)
-            self._strike(fault)
-
-    def _struck(self, moment: str) -> list[Fault]:
-        """Rules that do not name the moment are about calls, and are left alone."""
-        if not any(rule.operation == moment for rule, _ in self._faults.rules()):
-            return []
-        struck = self._faults.striking(Call("sagemaker", moment, body=self._job.request))
-        return [fault for fault in struck if fault.operation == moment]
-
-    def _strike(self, fault: Fault) -> None:
+    def strike(self, fault: Fault) -> None:
+        """Raise what the job meets."""
         if fault.code == "interruption" and self._job.spot:
-            raise Reclaimed
+            raise Preempted
         if fault.code == "internal":
             raise InternalServerError(fault.message or INTERNAL)
         if fault.code == "capacity":

@@ -22,9 +22,10 @@ from mlinfra.emulator.aws.training.faults import (
 )
 from mlinfra.emulator.aws.training.mishaps import Mishaps
 from mlinfra.emulator.aws.training.nodes import of as nodes_of
-from mlinfra.emulator.aws.training.pace import Halt, Pace, Reclaimed
+from mlinfra.emulator.aws.training.pace import Halt, Pace
 from mlinfra.emulator.aws.training.states import Stage
-from mlinfra.emulator.jobs.wishes import glances
+from mlinfra.emulator.jobs.pace import Preempted
+from mlinfra.emulator.jobs.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from mlinfra.emulator.aws.training.jobs import Training
     from mlinfra.emulator.places import Ticket
 
-_GONE = "ended"
-_PLACE_GLANCE = 1.0  # real seconds between two looks at the limits of a job that waits for its place
 _CAPACITY_GLANCE = 5.0  # virtual seconds between two looks for capacity
 _CAPACITY_PATIENCE = 3600.0  # virtual seconds for which on-demand capacity is looked for
 _ACCELERATED = ("ml.p", "ml.g", "ml.trn")  # the families to which MaxPendingTimeInSeconds applies
@@ -52,8 +51,9 @@ class Run:
         self._job = job
         self._image = image
         self._pace = Pace(training, job)
-        self._mishaps = Mishaps(training.emulator.faults, job)
-        self._trained = 0.0  # virtual seconds in training, over all attempts
+        self._mishaps = Mishaps(training.emulator.faults, job, self._pace)
+        limit = job.limits["MaxRuntimeInSeconds"]
+        self._watch = Watch(self._pace, self._mishaps, limit, lambda: Halt(states.MAX_RUNTIME))
         self._ticket: Ticket | None = None
 
     def __call__(self) -> None:
@@ -78,7 +78,7 @@ class Run:
         while True:
             try:
                 return self._attempt()
-            except Reclaimed:
+            except Preempted:
                 self._pace.stay(states.LOST)
             except InternalServerError:
                 if not retries:
@@ -107,7 +107,7 @@ class Run:
         warm = self._training.take_warm(self._job)
         first, *further = script.warm if warm else script.cold
         self._pace.stay(first)
-        self._mishaps.launch(self._pace)
+        self._mishaps.provision()
         if not warm:
             self._pace.stay(further.pop(0))
             self._await_capacity()
@@ -145,8 +145,7 @@ class Run:
     def _await_place(self) -> None:
         """Wait in line for this machine."""
         self._ticket = self._training.places.ask(self._job.wishes.woken.set)
-        while not self._ticket.granted:
-            self._pace.glance(_PLACE_GLANCE)
+        self._watch.until_granted(self._ticket)
 
     def _bring(self, attempt: Attempt) -> None:
         """Data and image, until the containers run."""
@@ -158,64 +157,31 @@ class Run:
             attempt.bring_data()
         self._pace.stay(self._training.script.image)
         attempt.start()
-        for glance in glances():
-            if attempt.state():
-                return
-            self._pace.glance(glance)
+        self._watch.until_started(attempt)
 
     def _train(self, attempt: Attempt) -> tuple[str, str]:
         """From the containers' start to the upload of what they left."""
         self._pace.enter(_IN_TRAINING)
-        since = self._clock.monotonic()
         status, reason = states.COMPLETED, ""
         try:
-            self._watch(attempt, since)
-            attempt.carry(last=True)
+            self._mishaps.arm()
+            self._mishaps.meet(0.0)
+            self._watch.until_gone(attempt)
             attempt.check()
         except Halt as exc:
             self._pace.halt()
-            self._wind_down(attempt)
+            self._watch.wind_down(attempt, states.GRACE)
             status = exc.status
-        except Reclaimed:
-            self._wind_down(attempt)
+        except Preempted:
+            self._watch.wind_down(attempt, states.GRACE)
             raise
         except (ClientError, AlgorithmError) as exc:
-            attempt.kill()
+            attempt.containers.kill()
             status, reason = states.FAILED, exc.reason
-        finally:
-            self._trained += self._clock.monotonic() - since
         self._pace.enter(states.UPLOAD)
         attempt.upload(model=status != states.FAILED)
         self._pace.linger(states.UPLOAD)
         return status, reason
-
-    def _watch(self, attempt: Attempt, since: float) -> None:
-        """Look at the containers until they have ended, and carry what they write."""
-        limit = self._job.limits["MaxRuntimeInSeconds"] - self._trained
-        self._mishaps.arm()
-        self._mishaps.meet(0.0)
-        for glance in glances():
-            if attempt.state() == _GONE:
-                return
-            attempt.carry()
-            passed = self._clock.monotonic() - since
-            if passed >= limit:
-                raise Halt(states.MAX_RUNTIME)
-            self._mishaps.meet(passed)
-            self._pace.glance(glance)
-
-    def _wind_down(self, attempt: Attempt) -> None:
-        """Give the containers their grace, then end them; carry what they still wrote."""
-        attempt.stop()
-        last = self._clock.monotonic() + states.GRACE
-        for glance in glances():
-            if attempt.state() == _GONE:
-                break
-            self._pace.grace(glance)
-            attempt.carry()
-            if self._clock.monotonic() >= last:
-                attempt.kill()
-        attempt.carry(last=True)
 
     @contextmanager
     def _in_use(self) -> Iterator[None]:

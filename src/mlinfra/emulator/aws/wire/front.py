@@ -42,6 +42,12 @@ _WIRES: dict[str, Wire] = {
     "s3": protocol.S3Wire(),
 }
 
+# Service -> how the operations begin that make what may be tagged at once, and the further permission for that.
+_TAGGING = {
+    "sagemaker": ("Create", "sagemaker:AddTags"),
+    "cloudwatch": ("Put", "cloudwatch:TagResource"),
+}
+
 
 class Front:
     """Answers the requests of every service. `tables` hold our own operations, by botocore's name of the service."""
@@ -150,8 +156,9 @@ class Front:
         call = visit.call(wanted, body)
 
         def act() -> dict[str, Any]:
-            if body.get("Tags") and asked.operation.startswith("Create"):
-                self._emulator.desk.allow(call, "sagemaker:AddTags", call.resources[0])
+            tagging = _TAGGING.get(asked.service)
+            if tagging and body.get("Tags") and asked.operation.startswith(tagging[0]):
+                self._emulator.desk.allow(call, tagging[1], call.resources[0])
             if model.input_shape:
                 validate.check(model.input_shape, body)
             request = Request(body, visit.principal.arn, visit.principal.caller, call)

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from mlinfra.emulator.azure import paging
 from mlinfra.emulator.azure.endpoints import describe, records, rules, settings, traffic
-from mlinfra.emulator.azure.endpoints.attendant import Attendant
+from mlinfra.emulator.azure.endpoints.attendant import EndpointAttendant
 from mlinfra.emulator.azure.endpoints.deployments import DELAYS, noted
 from mlinfra.emulator.azure.endpoints.fleets import Fleets
 from mlinfra.emulator.azure.endpoints.identities import Identities
@@ -61,7 +61,7 @@ class Endpoints:
         self._emulator = emulator
         self._table: Table[Endpoint] = Table(emulator.clock, emulator.settings.list_lag)
         self._stop = Event()
-        self._attendant = Attendant(emulator, self, self._stop)
+        self._attendant = EndpointAttendant(emulator, self, self._stop)
         self.fleets.before_end = self._attendant.settle
         emulator.monitoring.before_reading.append(self.publish)
 
@@ -125,10 +125,7 @@ class Endpoints:
         """End every thread and process. Blocks until they have."""
         self._stop.set()
         self._attendant.stop()
-        for endpoint in self.items():
-            with suppress(Exception):  # whatever is wrong with one, the others must end as well
-                endpoint.close()
-        self._attendant.wait_until_gone()
+        self._attendant.end_all()
 
     def told(self, endpoint: Endpoint) -> dict[str, Any]:
         """The document of an endpoint."""

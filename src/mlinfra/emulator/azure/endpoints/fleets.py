@@ -50,10 +50,7 @@ class Fleets:
         Raises:
             Refusal: what runs in the image is not at hand.
         """
-        with endpoint.lock:
-            if not endpoint.opened:
-                endpoint.hosting.open()
-                endpoint.opened = True
+        endpoint.hosting.open()
         try:
             endpoint.hosting.start(fleet.name, fleet.container.server, instances)
         except MlinfraError as exc:
@@ -105,7 +102,7 @@ class Fleets:
         """End servers to which no route leads any more, once their requests are answered."""
         quiet = Deadline(self._clock, 0.0, least=_DRAINED)
         self._waiting.until(lambda: None if endpoint.routes.under_way(fleet) else _READY, quiet, _LATE)
-        if endpoint.opened:
+        if endpoint.hosting.opened:
             self.before_end(endpoint, fleet)
             endpoint.hosting.end(fleet.name)
             deadline = Deadline(self._clock, 0.0, least=_ENDED)
@@ -116,7 +113,7 @@ class Fleets:
     def close(self, endpoint: Endpoint) -> None:
         """End everything of an endpoint, and remove its files."""
         endpoint.close()
-        if endpoint.opened:
+        if endpoint.hosting.opened:
             with suppress(Stopped):  # all servers end with the emulator
                 deadline = Deadline(self._clock, 0.0)
                 self._waiting.until(lambda: _READY if endpoint.hosting.is_gone else None, deadline, _LATE)

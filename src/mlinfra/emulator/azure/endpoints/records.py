@@ -108,7 +108,6 @@ class Endpoint:
     traffic: Shares
     mirror: Shares
     state: str = CREATING
-    opened: bool = False
     asynchronous: str = ""
     deployments: dict[str, Deployment] = field(default_factory=dict)  # by name in lower case
     routes: Routes[Fleet] = field(default_factory=Routes)
@@ -159,5 +158,4 @@ class Endpoint:
         """Take no more requests and end the servers."""
         self.routes.replace([])
         self.gateway.close()
-        if self.opened:
-            self.hosting.close()
+        self.hosting.close()

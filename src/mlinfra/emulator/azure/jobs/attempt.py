@@ -10,6 +10,7 @@ from mlinfra.emulator.azure.jobs.data import Carrier
 from mlinfra.emulator.azure.jobs.states import GRACE
 from mlinfra.emulator.azure.jobs.uris import Uris
 from mlinfra.emulator.calls import Refusal
+from mlinfra.emulator.jobs.hosted import free_ports, longest
 from mlinfra.emulator.jobs.pump import Line, LogPump
 from mlinfra.errors import CapabilityError
 
@@ -23,13 +24,11 @@ if TYPE_CHECKING:
     from mlinfra.emulator.azure.jobs.processes import Process
     from mlinfra.emulator.programs import Contents
 
-_LONGEST = 1e8  # real s, the host's own limit
-_SPARE = 600.0  # virtual s beyond a job's own limit, after which nobody has stopped it who should have
 _KEPT = ("outputs", "logs")  # folders of the working folder that become the run's own files
 
 
 class Attempt:
-    """Uses a folder and a name of its own; `clear` gives all back."""
+    """Uses a folder and a name of its own; `clear` gives all back. `containers` are what it has on the host."""
 
     def __init__(self, jobs: Jobs, job: Job, logs: LogFiles, folder: Path, name: str) -> None:
         self._emulator = jobs.emulator
@@ -39,9 +38,9 @@ class Attempt:
         self._uris = Uris(jobs.emulator, self._workspace)
         self._carrier = Carrier(jobs.emulator.storage, self._uris, job.principal)
         self._processes = processes.of(job.asked)
-        self._containers = Containers(jobs.emulator.host, folder, name, job.name)
+        self.containers = Containers(jobs.emulator.host, folder, name, job.name)
         self._logs = logs
-        self._pump = LogPump(self._containers.lines, self._log, self._emulator.clock.ahead)
+        self._pump = LogPump(self.containers.lines, self._log, self._emulator.clock.ahead)
         self._machine: dict[str, str] = {}
 
     @property
@@ -60,43 +59,31 @@ class Attempt:
     def start(self, contents: Contents) -> None:
         """Bring code and data, and queue the processes. JobEnd where this machine, or the service, cannot."""
         count = processes.nodes(self._processes)
-        self._containers.prepare(count)
+        self.containers.prepare(count)
         paths = [self._bring(node) for node in range(count)]
         machine = self._emulator.principals.get(self._job.principal) if self._jobs.has_identity(self._job) else None
         self._machine = self._emulator.msi.open(machine) if machine else {}
         common = variables.of(self._emulator, self._workspace, self._job, self._jobs.run_token(self._job))
-        ports = processes.free_ports(self._processes)
+        ports = free_ports(each.host for each in self._processes)
         speed = self._emulator.clock.speed
         try:
-            self._containers.start(
+            self.containers.start(
                 [self._started(each, paths[each.node], common, ports) for each in self._processes],
                 contents.interpreter(),
-                longest=min(_LONGEST, (self._job.timeout + _SPARE) / speed),
+                longest=longest(self._job.timeout, speed),
                 grace=GRACE / speed,
             )
         except CapabilityError as exc:
             raise faults.unusable(exc.what) from exc
-
-    def state(self) -> str:
-        """The processes' state: empty while they wait for a place on this machine, `running` or `ended`."""
-        return self._containers.state()
 
     def carry(self, *, last: bool = False) -> None:
         """Carry new lines to the log files; the `last` time all of them."""
         self._pump.pump()
         self._logs.write(now=last)
 
-    def stop(self) -> None:
-        """Send SIGTERM. Safe to repeat."""
-        self._containers.stop()
-
-    def kill(self) -> None:
-        """End every process now."""
-        self._containers.kill()
-
     def check(self) -> None:
         """Raise JobEnd where a process ended badly."""
-        code = self._containers.exit_code()
+        code = self.containers.exit_code()
         if code:
             raise faults.exited(code, self.tail)
 
@@ -107,13 +94,13 @@ class Attempt:
                 if not each.direct and (whole or each.mounted):
                     self._carrier.take(each, self._output(node, each))
             for name in _KEPT:
-                folder = self._containers.work(node) / name
+                folder = self.containers.work(node) / name
                 at = self._uris.artifacts(self._job.name)
                 self._carrier.take_folder(at._replace(name=f"{at.name}/{name}"), folder, "")
 
     def clear(self) -> None:
         """Leave neither processes nor files nor secrets behind."""
-        self._containers.clear()
+        self.containers.clear()
         self._emulator.msi.close(self._machine)
 
     def _bring(self, node: int) -> tuple[dict[str, str], dict[str, str]]:
@@ -121,10 +108,10 @@ class Attempt:
         code = self._jobs.code(self._job)
         if code:
             service = self._jobs.agents.of(self._workspace)
-            self._carrier.bring_code(code, self._containers.work(node), service)
+            self._carrier.bring_code(code, self.containers.work(node), service)
         inputs = data.literals(self._job.asked)
         for each in data.inputs(self._job.asked):
-            place = self._containers.data(node, f"INPUT_{each.name}")
+            place = self.containers.data(node, f"INPUT_{each.name}")
             inputs[each.name] = each.uri if each.direct else self._inside(node, self._carrier.bring(each, place))
         outputs = {}
         for each in data.outputs(self._job.asked):
@@ -158,11 +145,11 @@ class Attempt:
 
     def _output(self, node: int, output: Binding) -> Path:
         """Where an output is written."""
-        folder = self._containers.data(node, output.name)
+        folder = self.containers.data(node, output.name)
         return folder / output.uri.rstrip("/").rpartition("/")[2] if output.is_file else folder
 
     def _inside(self, node: int, path: Path) -> str:
-        return self._containers.inside(node, path)
+        return self.containers.inside(node, path)
 
     def _log(self, rank: int, lines: list[Line]) -> None:
         self._logs.add(self._processes[rank], self._processes, lines)

@@ -28,14 +28,6 @@ class JobEnd(Exception):
         self.kind = kind
 
 
-class Preempted(Exception):
-    """A machine of low priority was taken away; the job is queued again."""
-
-
-class Abandoned(Exception):
-    """The emulator ends; nothing more is told of the job."""
-
-
 def cancelled() -> JobEnd:
     """As a user wished."""
     return JobEnd(CANCELED)

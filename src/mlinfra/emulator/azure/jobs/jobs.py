@@ -6,14 +6,13 @@ The jobs run for real, each in a thread that leads its processes on the host.
 from __future__ import annotations
 
 from itertools import count
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.emulator.azure import paging
 from mlinfra.emulator.azure.jobs import bindings, checks, computes, machines, states
 from mlinfra.emulator.azure.jobs.computes import Computes
 from mlinfra.emulator.azure.jobs.job import MUTABLE, Job
-from mlinfra.emulator.azure.jobs.run import Run, lead
+from mlinfra.emulator.azure.jobs.run import Run
 from mlinfra.emulator.azure.jobs.selection import selected
 from mlinfra.emulator.azure.jobs.states import CANCEL_REQUESTED
 from mlinfra.emulator.azure.jobs.uris import Uris, asset_id
@@ -21,8 +20,7 @@ from mlinfra.emulator.azure.jobs.workspace import Agents
 from mlinfra.emulator.azure.names import WORKSPACE, own
 from mlinfra.emulator.azure.operations import Operation, Reply, ml
 from mlinfra.emulator.azure.wire import refusals
-from mlinfra.emulator.places import Places
-from mlinfra.emulator.table import Table
+from mlinfra.emulator.jobs.roster import Roster
 from mlinfra.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from mlinfra.emulator.azure.storage.names import Address
     from mlinfra.emulator.progress import Progress
 
-_PATIENCE = 20.0  # real seconds for the runs to end when the emulator does
 _DEFAULT_EXPERIMENT = "Default"
 _IDENTITIES = "/userassignedidentities/"
 _MANAGED, _USER = "Managed", "UserIdentity"
@@ -43,23 +40,18 @@ _OUTPUT = "azureml://datastores/workspaceblobstore/paths/azureml/${{name}}/${{ou
 DELAYS = {**states.DELAYS, **computes.DELAYS}
 
 
-class Jobs:
+class Jobs(Roster[Job]):
     """The jobs of every workspace, and their clusters.
 
-    Sizes of machines in `shortages` are not to be had until they are taken out again; where jobs are `patient` they
-    wait for them, as the service lets them, else they fail.
+    Where jobs are `patient` they wait for sizes of machines in `shortages`, as the service lets them, else they fail.
     """
 
     def __init__(self, emulator: AzureEmulator) -> None:
+        super().__init__(emulator.clock, emulator.settings.list_lag)
         self.emulator = emulator
         self.computes: Computes = Computes(emulator)
         self.agents = Agents(emulator)
-        self.shortages: set[str] = set()
         self.patient = True
-        self.places = Places()
-        self.closing = Event()
-        self.records: Table[Job] = Table(emulator.clock, emulator.settings.list_lag)
-        self._threads: list[Thread] = []
         self._serial = count(1)
         self._numbers = count(1)
 
@@ -92,14 +84,6 @@ class Jobs:
     def leftovers(self) -> list[str]:
         """The ids of the jobs that were not deleted."""
         return [job.id for job in self.records.values()]
-
-    def stop(self) -> None:
-        """End every job's processes, and forget how they would have ended. Safe to repeat."""
-        self.closing.set()
-        for job in self.records.values():
-            job.wishes.wish("abandon")
-        for thread in self._threads:
-            thread.join(_PATIENCE)
 
     # What a run asks
 
@@ -147,11 +131,10 @@ class Jobs:
             if found is not None:
                 return self._update(found, asked)
             job = self._made(request, asked)
-            thread = Thread(target=lead, args=(Run(self, job),), name=f"job {job.name}", daemon=True)
+            run = Run(self, job)
             self.records.add(job.id, job)
-            self._threads = [*(each for each in self._threads if each.is_alive()), thread]
             answer = Reply(job.told(), 201)
-            thread.start()
+            self.lead(run, f"job {job.name}")
         return answer
 
     def read(self, request: Request) -> dict[str, Any]:

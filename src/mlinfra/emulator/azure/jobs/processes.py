@@ -7,7 +7,6 @@ TensorFlow's `TF_CONFIG`. Without a distribution the command runs once.
 from __future__ import annotations
 
 import json
-import socket
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -68,16 +67,6 @@ def variables(
     kind = (asked.get("distribution") or {}).get("distributionType")
     common = {"AZUREML_NODE_COUNT": str(nodes(processes)), "AZ_BATCHAI_TASK_INDEX": str(process.node)}
     return {**common, **(_TELL[kind](process, processes, ports) if kind else {})}
-
-
-def free_ports(processes: Sequence[Process]) -> list[int]:
-    """A port for each process, at its node's address, that nobody uses now."""
-    found = []
-    for process in processes:
-        with socket.socket() as probe:
-            probe.bind((process.host, 0))
-            found.append(int(probe.getsockname()[1]))
-    return found
 
 
 def _pytorch(process: Process, processes: Sequence[Process], ports: Sequence[int]) -> dict[str, str]:

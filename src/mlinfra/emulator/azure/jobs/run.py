@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlinfra.emulator.azure.jobs import faults
 from mlinfra.emulator.azure.jobs.attempt import Attempt
-from mlinfra.emulator.azure.jobs.faults import Abandoned, JobEnd, Preempted
+from mlinfra.emulator.azure.jobs.faults import JobEnd
 from mlinfra.emulator.azure.jobs.logs import LogFiles
 from mlinfra.emulator.azure.jobs.mishaps import Mishaps
 from mlinfra.emulator.azure.jobs.pace import Pace
@@ -27,7 +27,8 @@ from mlinfra.emulator.azure.jobs.states import (
     RUNNING,
     STARTING,
 )
-from mlinfra.emulator.jobs.wishes import glances
+from mlinfra.emulator.jobs.pace import Preempted
+from mlinfra.emulator.jobs.watch import Watch
 
 if TYPE_CHECKING:
     from mlinfra.emulator.azure.jobs.computes import Compute
@@ -36,9 +37,7 @@ if TYPE_CHECKING:
     from mlinfra.emulator.places import Ticket
     from mlinfra.emulator.programs import Contents
 
-_GONE = "ended"
 _NODE_GLANCE = 0.2  # real seconds between two looks for free nodes of a cluster
-_PLACE_GLANCE = 1.0  # real seconds between two looks of a job that waits for its place
 _CAPACITY_GLANCE = 5.0  # virtual seconds between two looks for capacity
 
 
@@ -47,12 +46,11 @@ class Run:
 
     def __init__(self, jobs: Jobs, job: Job) -> None:
         self._jobs = jobs
-        self._clock = jobs.emulator.clock
         self._job = job
         self._pace = Pace(jobs, job)
         self._mishaps = Mishaps(jobs.emulator.faults, job, self._pace)
         self._logs = LogFiles(jobs.emulator.storage, jobs.artifacts(job), jobs.room(job)[0])
-        self._ran = 0.0  # virtual seconds of running, over all attempts
+        self._watch = Watch(self._pace, self._mishaps, job.timeout, lambda: faults.timed_out(job.timeout))
         self._ticket: Ticket | None = None
         self._taken: Compute | None = None
 
@@ -120,8 +118,7 @@ class Run:
                 self._pace.glance(_NODE_GLANCE)
             self._taken = compute
         self._ticket = self._jobs.places.ask(self._job.wishes.woken.set)
-        while not self._ticket.granted:
-            self._pace.glance(_PLACE_GLANCE)
+        self._watch.until_granted(self._ticket)
         self._pace.pause(self._jobs.emulator.delays.seconds(stage.delay))
 
     def _leave(self) -> None:
@@ -135,29 +132,24 @@ class Run:
     def _launch(self, attempt: Attempt, contents: Contents) -> None:
         self._pace.stay(STARTING)
         attempt.start(contents)
-        for glance in glances():
-            if attempt.state():
-                return
-            self._pace.glance(glance)
+        self._watch.until_started(attempt)
 
     def _run(self, attempt: Attempt) -> None:
         """From the processes' start to their end, and what they leave."""
         self._pace.enter(RUNNING)
-        since = self._clock.monotonic()
+        self._mishaps.arm()
         try:
-            self._watch(attempt, since)
+            self._watch.until_gone(attempt)
         except JobEnd as end:
             if end.state == CANCELED:
                 self._show_cancelling()
-            self._wind_down(attempt)
+            self._watch.wind_down(attempt, GRACE)
             attempt.deliver(whole=False)
             raise
         except Preempted:
-            self._wind_down(attempt)
+            self._watch.wind_down(attempt, GRACE)
             attempt.deliver(whole=False)
             raise
-        finally:
-            self._ran += self._clock.monotonic() - since
         self._pace.stay(FINALIZING)
         try:
             attempt.check()
@@ -165,42 +157,3 @@ class Run:
             attempt.deliver(whole=False)
             raise
         attempt.deliver(whole=True)
-
-    def _watch(self, attempt: Attempt, since: float) -> None:
-        """Look at the processes until they have ended, and carry what they write."""
-        limit = self._job.timeout - self._ran
-        self._mishaps.arm()
-        for glance in glances():
-            gone = attempt.state() == _GONE
-            attempt.carry(last=gone)
-            if gone:
-                return
-            passed = self._clock.monotonic() - since
-            if passed >= limit:
-                raise faults.timed_out(self._job.timeout)
-            self._mishaps.meet(passed)
-            self._pace.glance(glance)
-
-    def _wind_down(self, attempt: Attempt) -> None:
-        """Give the processes their grace, then end them; carry what they still wrote."""
-        attempt.stop()
-        last = self._clock.monotonic() + GRACE
-        for glance in glances():
-            if attempt.state() == _GONE:
-                break
-            self._pace.grace(glance)
-            attempt.carry()
-            if self._clock.monotonic() >= last:
-                attempt.kill()
-        attempt.carry(last=True)
-
-
-def lead(run: Run) -> None:
-    """A thread's work."""
-    try:
-        run()
-    except Abandoned:
-        return
-    except BaseException:
-        run.fail()
-        raise

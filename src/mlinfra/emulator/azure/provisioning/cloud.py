@@ -25,6 +25,7 @@ class Cloud:
 
     def __init__(self, emulator: AzureEmulator) -> None:
         self.emulator = emulator
+        self.templates: set[str] = set()  # that were run, by the ids of their records
 
     def put(self, resource: str, version: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Make or change a resource by its id, and wait until it stands. Returns its document."""

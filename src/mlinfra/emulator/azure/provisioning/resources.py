@@ -23,18 +23,23 @@ _AT_THE_TOP = frozenset({"location", _TAGS, "identity", "kind", "sku"})
 # Inputs that are parts of the id.
 _IN_THE_PATH = frozenset(
     {
+        "autoscaleSettingName",
         "computeName",
+        "deploymentName",
         "endpointName",
+        "name",
         "resourceGroupName",
         "resourceName",
         "roleAssignmentName",
         "roleDefinitionId",
         "ruleName",
         "scope",
+        "version",
         "workspaceName",
     }
 )
 _SPELT = {"odataType": "odata.type"}  # names that are no identifiers
+_CAPITAL = "dimensionName"  # a member of the one kind of object whose members begin with capitals
 _LEARNING = "2025-12-01"
 
 
@@ -65,7 +70,10 @@ _FORMS: dict[str, Form] = {
     "azure-native:authorization:RoleAssignment": Form("2022-04-01", kept=frozenset({"roleDefinitionId"})),
     "azure-native:machinelearningservices:Workspace": Form(_LEARNING, told=(_TAGS,)),
     "azure-native:machinelearningservices:Compute": Form(_LEARNING, told=(_TAGS,)),
+    "azure-native:machinelearningservices:EnvironmentVersion": Form(_LEARNING),
     "azure-native:machinelearningservices:OnlineEndpoint": Form(_LEARNING, told=(_TAGS,)),
+    "azure-native:machinelearningservices:OnlineDeployment": Form(_LEARNING, told=(_TAGS,)),
+    "azure-native:monitor:AutoscaleSetting": Form("2022-10-01", kept=frozenset({"name"}), told=(_TAGS,)),
     "azure-native:monitor:MetricAlert": Form("2018-03-01", told=(_TAGS,)),
 }
 
@@ -85,7 +93,8 @@ def _kind(form: Form) -> Kind[Cloud]:
         document = cloud.found(declared.id, form.version)
         if document is None:
             return None
-        return {name: document.get(name) for name in form.told if name in declared.inputs}
+        chosen = {} if declared.outputs else form.outputs(document)  # of one that somebody else made
+        return {**chosen, **{name: document.get(name) for name in form.told if name in declared.inputs}}
 
     def delete(cloud: Cloud, declared: Declared) -> None:
         cloud.gone(declared.id, form.version)
@@ -115,10 +124,15 @@ def _told(name: str, value: Any) -> Any:
 def _whole(value: Any) -> Any:
     """A value as the document has it: the engine hands every number over as a float."""
     if isinstance(value, Mapping):
-        return {_SPELT.get(name, name): _whole(item) for name, item in value.items()}
+        capital = _CAPITAL in value
+        return {_spelt(name, capital=capital): _whole(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_whole(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _spelt(name: str, *, capital: bool) -> str:
+    return name[0].upper() + name[1:] if capital else _SPELT.get(name, name)
 
 
 def _group_delete(cloud: Cloud, declared: Declared) -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from mlinfra.emulator.azure.storage import refusals
+from mlinfra.emulator.objects.names import is_text
 
 _CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
 _SPECIAL = {"$root", "$web", "$logs"}
@@ -46,7 +47,7 @@ def check_blob(name: str) -> str:
     Raises:
         Refusal: it may not.
     """
-    if not 0 < len(name) <= _LONGEST_BLOB or name.count("/") >= _MOST_SEGMENTS or not _is_text(name):
+    if not 0 < len(name) <= _LONGEST_BLOB or name.count("/") >= _MOST_SEGMENTS or not is_text(name):
         raise refusals.invalid_name()
     return name
 
@@ -72,11 +73,3 @@ def located(uri: str) -> Address:
     if parts.scheme not in {"http", "https"} or not account:
         raise refusals.invalid_query("uri", uri, "not an address of blob storage")
     return Address(account, container, name)
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:  # what was no UTF-8 on the wire
-        return False
-    return True

@@ -1,6 +1,7 @@
 """Artifact Registry's REST interface, version 1, as far as repositories and images are looked up, made and removed.
 
-After artifactregistry.v1 in Google's discovery documents: Repository, DockerImage, and the methods of both.
+After artifactregistry.v1 in Google's discovery documents: Repository, DockerImage, and the methods of both. An image is
+named by its path, whose slashes are encoded, and its digest.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 from mlinfra.emulator.calls import Call
 from mlinfra.emulator.gcp.artifacts.images import DIFFERENCES, Images
@@ -23,12 +25,13 @@ if TYPE_CHECKING:
 
     from werkzeug.wrappers import Request, Response
 
+    from mlinfra.emulator.gcp.artifacts.references import Reference
     from mlinfra.emulator.gcp.emulator import GcpEmulator
 
 SERVICE = "artifactregistry"
 _PATH = re.compile(
     r"/v1/projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/repositories"
-    r"(?:/(?P<repository>[^/:]+)(?P<images>/dockerImages)?)?"
+    r"(?:/(?P<repository>[^/:]+)(?:(?P<images>/dockerImages)(?:/(?P<image>.+))?)?)?"
 )
 _OWN = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _FORMATS = ("DOCKER",)
@@ -102,10 +105,22 @@ class Artifacts(Images):
         self.repository(repository)
         found = [(uri, parsed(uri)) for uri in self.known()]
         return [
-            {"name": f"{repository}/dockerImages/{uri.rpartition('/')[2]}", "uri": uri, "tags": [each.tag]}
+            {
+                "name": f"{repository}/dockerImages/{_image(each)}",
+                "uri": uri,
+                **({"tags": [each.tag]} if each.tag else {}),
+            }
             for uri, each in found
             if each and each.resource == repository
         ]
+
+    def image(self, name: str) -> dict[str, Any]:
+        """An image by its name, whose slashes may be written as such. NOT_FOUND where there is none."""
+        repository, _, own = name.partition("/dockerImages/")
+        found = next((each for each in self.images(repository) if unquote(each["name"]) == unquote(name)), None)
+        if found is None:
+            raise refusals.not_found(f'Requested entity was not found: "{own}".')
+        return found
 
     def patch(self, name: str, body: dict[str, Any], mask: str) -> dict[str, Any]:
         """Change the members of a repository that a mask names, or all that the body has. NOT_FOUND as above.
@@ -145,8 +160,8 @@ class Artifacts(Images):
 
     def _answer(self, request: Request) -> Response:
         found = _PATH.fullmatch(request.path)
-        key = (request.method, bool(found["repository"]), bool(found["images"])) if found else ("", False, False)
-        operation = _OPERATIONS.get(key)
+        kind = next((each for each in ("image", "images", "repository") if found and found[each]), "")
+        operation = _OPERATIONS.get((request.method, kind)) if found else None
         if found is None or operation is None:
             raise refusals.not_emulated(f"{request.method} {request.path} of Artifact Registry")
         principal = httpcalls.caller(self._emulator, request)
@@ -155,8 +170,15 @@ class Artifacts(Images):
         parent = f"projects/{self._emulator.project}/locations/{found['location']}"
         name = f"{parent}/repositories/{found['repository']}" if found["repository"] else parent
         call = Call(SERVICE, operation.name, operation.permission, principal, (name,), request.args.to_dict())
-        told = self._emulator.desk.admit(call, lambda: operation.answer(self, request, name))
+        asked = f"{name}/dockerImages/{found['image']}" if found["image"] else name
+        told = self._emulator.desk.admit(call, lambda: operation.answer(self, request, asked))
         return httpcalls.replied(told)
+
+
+def _image(reference: Reference) -> str:
+    """An image's own part of its name; one that nobody gave a digest is called by its tag."""
+    mark = f"@{reference.digest}" if reference.digest else f":{reference.tag}"
+    return quote(reference.image, safe="") + mark
 
 
 def _create(artifacts: Artifacts, request: Request, parent: str) -> dict[str, Any]:
@@ -175,25 +197,28 @@ def _done(parent: str, response: dict[str, Any]) -> dict[str, Any]:
     return {"name": f"{parent}/operations/{new_id()}", "done": True, "response": response}
 
 
-_OPERATIONS: dict[tuple[str, bool, bool], _Operation] = {
-    ("POST", False, False): _Operation("CreateRepository", "artifactregistry.repositories.create", _create),
-    ("PATCH", True, False): _Operation(
+_OPERATIONS: dict[tuple[str, str], _Operation] = {  # by method, and what the path ends with
+    ("POST", ""): _Operation("CreateRepository", "artifactregistry.repositories.create", _create),
+    ("PATCH", "repository"): _Operation(
         "UpdateRepository",
         "artifactregistry.repositories.update",
         lambda artifacts, request, name: artifacts.patch(
             name, httpcalls.document(request), request.args.get("updateMask", "")
         ),
     ),
-    ("DELETE", True, False): _Operation("DeleteRepository", "artifactregistry.repositories.delete", _delete),
-    ("GET", True, False): _Operation(
+    ("DELETE", "repository"): _Operation("DeleteRepository", "artifactregistry.repositories.delete", _delete),
+    ("GET", "repository"): _Operation(
         "GetRepository", "artifactregistry.repositories.get", lambda artifacts, _, name: artifacts.repository(name)
     ),
-    ("GET", False, False): _Operation(
+    ("GET", ""): _Operation(
         "ListRepositories",
         "artifactregistry.repositories.list",
         lambda artifacts, _, parent: {"repositories": artifacts.repositories(parent)},
     ),
-    ("GET", True, True): _Operation(
+    ("GET", "image"): _Operation(
+        "GetDockerImage", "artifactregistry.dockerimages.get", lambda artifacts, _, name: artifacts.image(name)
+    ),
+    ("GET", "images"): _Operation(
         "ListDockerImages",
         "artifactregistry.dockerimages.list",
         lambda artifacts, _, name: {"dockerImages": artifacts.images(name)},
@@ -204,7 +229,7 @@ OPERATIONS = tuple(
         SERVICE,
         each.name,
         validated="the id and the format" if each.name == "CreateRepository" else "the path",
-        differences=DIFFERENCES if each.name == "ListDockerImages" else ("lists have one page",),
+        differences=DIFFERENCES if each.name.endswith(("DockerImage", "DockerImages")) else ("lists have one page",),
     )
     for each in _OPERATIONS.values()
 )

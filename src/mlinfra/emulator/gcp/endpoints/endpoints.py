@@ -6,7 +6,6 @@ endpoint at a time, but only one on each deployed model.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from threading import Event
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -15,7 +14,7 @@ from google.cloud import aiplatform_v1 as vertex
 
 from mlinfra.emulator.gcp import filters, listing, paging
 from mlinfra.emulator.gcp.endpoints import deployments, machines, records, rules, traffic
-from mlinfra.emulator.gcp.endpoints.attendant import Attendant
+from mlinfra.emulator.gcp.endpoints.attendant import EndpointAttendant
 from mlinfra.emulator.gcp.endpoints.copies import Copies
 from mlinfra.emulator.gcp.endpoints.deployments import Deployments, changed
 from mlinfra.emulator.gcp.endpoints.describe import endpoint_message, new_etag
@@ -65,7 +64,7 @@ class Endpoints:
         )
         self._launching = Launching(emulator, self.copies, self.fleets)
         self._deployments = Deployments(emulator, self.fleets)
-        self._attendant = Attendant(emulator, self, self._stop)
+        self._attendant = EndpointAttendant(emulator, self, self._stop)
         self.fleets.before_end = self._attendant.carry_logs
         emulator.monitoring.before_reading.append(self.publish)
 
@@ -124,10 +123,7 @@ class Endpoints:
         """End every thread and process. Blocks until they have."""
         self._stop.set()
         self._attendant.stop()
-        for endpoint in self.items():
-            with suppress(Exception):  # whatever is wrong with one, the others must end as well
-                endpoint.close()
-        self._attendant.wait_until_gone()
+        self._attendant.end_all()
 
     # Operations
 

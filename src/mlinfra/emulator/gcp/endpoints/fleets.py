@@ -49,10 +49,7 @@ class Fleets:
         Raises:
             Refusal: what runs in the image is not at hand.
         """
-        with endpoint.lock:
-            if not endpoint.opened:
-                endpoint.hosting.open()
-                endpoint.opened = True
+        endpoint.hosting.open()
         deployment.launches += 1
         fleet = f"m{deployment.id}-{deployment.launches}"
         try:
@@ -120,7 +117,7 @@ class Fleets:
     def close(self, endpoint: Endpoint) -> None:
         """End everything of an endpoint without deployments, and remove its files."""
         endpoint.close()
-        if endpoint.opened:
+        if endpoint.hosting.opened:
             with suppress(Stopped):  # all servers end with the emulator
                 deadline = Deadline(self._clock, 0.0)
                 self._waiting.until(lambda: _READY if endpoint.hosting.is_gone else None, deadline, _LATE)

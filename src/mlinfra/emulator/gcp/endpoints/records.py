@@ -74,7 +74,6 @@ class Endpoint:
     log: RequestLog
     address: Address | None = None  # its own, where it has one
     exists: bool = False  # its creation is over, and its deletion has not begun
-    opened: bool = False
     deployments: dict[str, Deployment] = field(default_factory=dict)
     routes: Routes[Deployment] = field(default_factory=Routes)
     lock: RLock = field(default_factory=RLock)
@@ -111,5 +110,4 @@ class Endpoint:
         self.gateway.close()
         if self.address:
             self.address.close()
-        if self.opened:
-            self.hosting.close()
+        self.hosting.close()

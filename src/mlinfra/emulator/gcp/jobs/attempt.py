@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from mlinfra.emulator.calls import Refusal
 from mlinfra.emulator.gcp.jobs import faults, logs, replicas
-from mlinfra.emulator.gcp.jobs.containers import Containers, Start, free_ports
+from mlinfra.emulator.gcp.jobs.containers import Containers, Start
 from mlinfra.emulator.gcp.jobs.states import GRACE
+from mlinfra.emulator.jobs.hosted import free_ports, longest
 from mlinfra.emulator.jobs.pump import Line, LogPump
 from mlinfra.errors import CapabilityError
 
@@ -27,24 +28,22 @@ python3 -m pip install --quiet --no-build-isolation --no-warn-script-location --
 export PYTHONPATH="$(echo {folder}/lib/python3*/site-packages)${{PYTHONPATH:+:$PYTHONPATH}}"
 exec python3 "$@"
 """
-_LONGEST = 1e8  # real s, the host's own limit
-_SPARE = 600.0  # virtual s beyond a job's own limit, after which nobody has stopped it who should have
 
 
 class Attempt:
-    """Uses a folder and a name of its own; `clear` gives all back."""
+    """Uses a folder and a name of its own; `clear` gives all back. `containers` are what it has on the host."""
 
     def __init__(self, emulator: GcpEmulator, job: Job, folder: Path, name: str) -> None:
         self._emulator = emulator
         self._job = job
         self._replicas = replicas.of(job.asked.job_spec)
-        self._containers = Containers(emulator.host, folder, name, emulator.jobs.linger)
+        self.containers = Containers(emulator.host, folder, name, emulator.jobs.linger)
         self._machines: list[Instance] = []
-        self._pump: LogPump | None = None
+        self._pump = LogPump(self.containers.lines, self._log, emulator.clock.ahead)
 
     def start(self) -> None:
         """Queue the containers. JobEnd where this machine, or the service, cannot run them."""
-        ports = free_ports(self._replicas)
+        ports = free_ports(each.host for each in self._replicas)
         try:
             contents = [self._emulator.artifacts.contents(each.task.image) for each in self._replicas]
         except Refusal as exc:
@@ -57,42 +56,28 @@ class Attempt:
         ]
         speed = self._emulator.clock.speed
         try:
-            self._containers.start(
+            self.containers.start(
                 starts,
                 contents[0].interpreter(),
-                longest=min(_LONGEST, (self._job.timeout + _SPARE) / speed),
+                longest=longest(self._job.timeout, speed),
                 grace=GRACE / speed,
             )
         except CapabilityError as exc:
             raise faults.unusable(f"The container cannot run on this emulator's machine: {exc.what}") from exc
-        self._pump = LogPump(self._containers.lines, self._log, self._emulator.clock.ahead)
 
-    def state(self) -> str:
-        """The containers' state: empty while they wait for a place on this machine, `running` or `ended`."""
-        return self._containers.state()
-
-    def carry(self) -> None:
+    def carry(self, *, last: bool = False) -> None:  # noqa: ARG002  nothing is kept back for the last time
         """Carry new lines to the log."""
-        if self._pump:
-            self._pump.pump()
-
-    def stop(self) -> None:
-        """Send SIGTERM. Safe to repeat."""
-        self._containers.stop()
-
-    def kill(self) -> None:
-        """End every process now."""
-        self._containers.kill()
+        self._pump.pump()
 
     def check(self) -> None:
         """Raise JobEnd where the containers ended badly."""
-        rank, code = self._containers.end()
+        rank, code = self.containers.end()
         if code:
             raise faults.exited(self._replicas[rank].tag, code, self._emulator.project_number, self._job.id)
 
     def clear(self) -> None:
         """Leave neither processes nor files nor ports behind."""
-        self._containers.clear()
+        self.containers.clear()
         for machine in self._machines:
             self._emulator.metadata.close(machine)
 
@@ -109,7 +94,7 @@ class Attempt:
     def _command(self, replica: Replica, entrypoint: Sequence[str]) -> list[str]:
         if not replica.task.module:
             return _entrypoint(replica.task, entrypoint)
-        folder = self._containers.folder / "packages" / replica.tag
+        folder = self.containers.folder / "packages" / replica.tag
         folder.mkdir(parents=True)
         files = [folder / uri.rpartition("/")[2] for uri in replica.task.packages]
         try:

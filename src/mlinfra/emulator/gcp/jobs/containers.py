@@ -8,7 +8,6 @@ done the job is, and the others are ended if they do not end soon.
 from __future__ import annotations
 
 import shlex
-import socket
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -135,13 +134,3 @@ class Containers(Hosted):
         found = [(path.stat().st_mtime_ns, int(path.read_text()), path) for path in paths]
         found.sort(key=lambda each: (each[0], each[1] > _SIGNALLED))  # of the same moment: who was told to end was last
         return [Note(int(path.name.removeprefix(_NOTE)), code) for _, code, path in found]
-
-
-def free_ports(replicas: Sequence[Replica]) -> list[int]:
-    """A port for each replica, at its own address, that nobody uses now."""
-    found = []
-    for replica in replicas:
-        with socket.socket() as probe:
-            probe.bind((replica.host, 0))
-            found.append(int(probe.getsockname()[1]))
-    return found

@@ -31,14 +31,6 @@ class InternalFault(Exception):
     """The service's infrastructure failed; the job is tried again."""
 
 
-class Preempted(Exception):
-    """A spot machine was taken away; the job is tried again."""
-
-
-class Abandoned(Exception):
-    """The emulator ends; nothing more is told of the job."""
-
-
 def cancelled() -> JobEnd:
     """As a user wished."""
     return JobEnd(CANCELLED, code_pb2.CANCELLED, "CANCELED")

@@ -6,7 +6,6 @@ The jobs run for real, each in a thread that leads its processes on the host.
 from __future__ import annotations
 
 from itertools import count
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from google.cloud.aiplatform_v1.types import DeleteOperationMetadata, ListCustomJobsResponse
@@ -16,13 +15,12 @@ from mlinfra.emulator.gcp import filters, paging
 from mlinfra.emulator.gcp.jobs import checks, limits, logs, states
 from mlinfra.emulator.gcp.jobs.job import Job
 from mlinfra.emulator.gcp.jobs.replicas import task_of
-from mlinfra.emulator.gcp.jobs.run import Run, lead
+from mlinfra.emulator.gcp.jobs.run import Run
 from mlinfra.emulator.gcp.names import new_id
 from mlinfra.emulator.gcp.operations import Method, Request, named
 from mlinfra.emulator.gcp.wire import refusals
 from mlinfra.emulator.gcp.wire.messages import copied, plain
-from mlinfra.emulator.places import Places
-from mlinfra.emulator.table import Table
+from mlinfra.emulator.jobs.roster import Roster
 from mlinfra.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from mlinfra.emulator.gcp.wire.longrunning import Progress
 
 _LINGER = 10.0  # real seconds; parameter servers never end by themselves
-_PATIENCE = 20.0  # real seconds for the runs to end when the emulator does
 _COLLECTION = "customJobs"
 _SERVICE = "JobService"
 # Who runs a job that names nobody, and the roles that Google gives it in the project.
@@ -52,23 +49,19 @@ _FIELDS = {
 DELAYS = dict(states.DELAYS)
 
 
-class Jobs:
+class Jobs(Roster[Job]):
     """The custom jobs of the project.
 
-    Machine types in `shortages` are not to be had until they are taken out again; where jobs are `patient` they wait
-    for them, else they fail as the service lets them, but for those of the strategy FLEX_START. `linger` are the real
-    seconds for which replicas may go on when the primary one is done.
+    Where jobs are `patient` they wait for machine types in `shortages`, else they fail as the service lets them, but
+    for those of the strategy FLEX_START. `linger` are the real seconds for which replicas may go on when the primary
+    one is done.
     """
 
     def __init__(self, emulator: GcpEmulator) -> None:
+        super().__init__(emulator.clock, emulator.settings.list_lag)
         self.emulator = emulator
-        self.shortages: set[str] = set()
         self.patient = False
         self.linger = _LINGER
-        self.places = Places()
-        self.closing = Event()
-        self._jobs: Table[Job] = Table(emulator.clock, emulator.settings.list_lag)
-        self._threads: list[Thread] = []
         self._serial = count(1)
 
     def now(self) -> datetime:
@@ -88,15 +81,11 @@ class Jobs:
 
     def leftovers(self) -> list[str]:
         """The names of the jobs that were not deleted."""
-        return [job.name for job in self._jobs.values()]
+        return [job.name for job in self.records.values()]
 
     def stop(self) -> None:
         """End every job's processes, and forget how they would have ended. Safe to repeat."""
-        self.closing.set()
-        for job in self._jobs.values():
-            job.wishes.wish("abandon")
-        for thread in self._threads:
-            thread.join(_PATIENCE)
+        super().stop()
         self.emulator.metadata.stop()
 
     def room(self, job: Job) -> tuple[Path, str]:
@@ -131,14 +120,12 @@ class Jobs:
         account = self._account(request, asked.job_spec.service_account)
         now = self.now()
         job = Job(asked, account, now, now)
-        with self._jobs.lock:
-            others = [each.asked.job_spec for each in self._jobs.values() if not each.has_ended]
+        with self.records.lock:
+            others = [each.asked.job_spec for each in self.records.values() if not each.has_ended]
             limits.check(self.emulator.quotas, asked.job_spec, others)
-            self._jobs.add(job.name, job)
-            thread = Thread(target=lead, args=(Run(self, job),), name=f"custom job {job.id}", daemon=True)
-            self._threads = [*(each for each in self._threads if each.is_alive()), thread]
+            self.records.add(job.name, job)
             answer = job.told()
-            thread.start()
+            self.lead(Run(self, job), f"custom job {job.id}")
         return answer
 
     def get(self, request: Request) -> CustomJob:
@@ -149,7 +136,7 @@ class Jobs:
         """ListCustomJobs, the newest first."""
         message = request.message
         parent = self.emulator.place.resolve(message.parent)
-        told = [job.told() for job in reversed(self._jobs.listed()) if job.name.startswith(f"{parent}/")]
+        told = [job.told() for job in reversed(self.records.listed()) if job.name.startswith(f"{parent}/")]
         page = paging.page(filters.matching(message.filter, told, _FIELDS), message, key=lambda job: str(job.name))
         shown = [_masked(job, message) for job in page.items] if "read_mask" in message else page.items
         return ListCustomJobsResponse(custom_jobs=shown, next_page_token=page.token)
@@ -179,7 +166,7 @@ class Jobs:
 
         def work(progress: Progress) -> None:
             progress.wait("jobs.Deleting")
-            self._jobs.remove(job.name)
+            self.records.remove(job.name)
 
         return self.emulator.longrunning.start("DeleteCustomJob", job.name, work, DeleteOperationMetadata())
 
@@ -197,13 +184,13 @@ class Jobs:
         return agent
 
     def _found(self, name: str) -> Job:
-        job = self._jobs.get(self.emulator.place.resolve(name))
+        job = self.records.get(self.emulator.place.resolve(name))
         if job is None:
             raise refusals.not_found(f"CustomJob {name}")
         return job
 
     def _live(self, name: str) -> Job:
-        job = self._jobs.get(self.emulator.place.resolve(name))
+        job = self.records.get(self.emulator.place.resolve(name))
         if job is None or job.has_ended:
             raise UsageError("no custom job of that name is running", given=name)
         return job

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlinfra.emulator.gcp.jobs import faults
 from mlinfra.emulator.gcp.jobs.attempt import Attempt
-from mlinfra.emulator.gcp.jobs.faults import Abandoned, InternalFault, JobEnd, Preempted
+from mlinfra.emulator.gcp.jobs.faults import InternalFault, JobEnd
 from mlinfra.emulator.gcp.jobs.mishaps import Mishaps
 from mlinfra.emulator.gcp.jobs.pace import Pace
 from mlinfra.emulator.gcp.jobs.states import (
@@ -24,7 +24,8 @@ from mlinfra.emulator.gcp.jobs.states import (
     RUNNING,
     SUCCEEDED,
 )
-from mlinfra.emulator.jobs.wishes import glances
+from mlinfra.emulator.jobs.pace import Preempted
+from mlinfra.emulator.jobs.watch import Watch
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1.types import JobState
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from mlinfra.emulator.gcp.jobs.jobs import Jobs
     from mlinfra.emulator.places import Ticket
 
-_GONE = "ended"
-_PLACE_GLANCE = 1.0  # real seconds between two looks of a job that waits for its place
 _CAPACITY_GLANCE = 5.0  # virtual seconds between two looks for capacity
 # How often a job is tried again, by the documentation: after faults of the infrastructure ("restarts"), and with spot
 # machines that were taken away ("Use Spot VMs with training").
@@ -53,7 +52,7 @@ class Run:
         self._job = job
         self._pace = Pace(jobs, job)
         self._mishaps = Mishaps(jobs.emulator.faults, job, self._pace, jobs.emulator.region)
-        self._ran = 0.0  # virtual seconds of running, over all attempts
+        self._watch = Watch(self._pace, self._mishaps, job.timeout, lambda: faults.timed_out(job.timeout))
         self._ticket: Ticket | None = None
 
     def __call__(self) -> None:
@@ -107,7 +106,8 @@ class Run:
             self._provision()
             attempt = Attempt(self._emulator, self._job, *self._jobs.room(self._job))
             try:
-                self._launch(attempt)
+                attempt.start()
+                self._watch.until_started(attempt)
                 self._run(attempt)
             finally:
                 attempt.clear()
@@ -127,70 +127,21 @@ class Run:
                 raise faults.waited_too_long(self._job.patience)
             self._pace.pause(_CAPACITY_GLANCE)
         self._ticket = self._jobs.places.ask(self._job.wishes.woken.set)
-        while not self._ticket.granted:
-            self._pace.glance(_PLACE_GLANCE)
+        self._watch.until_granted(self._ticket)
         self._pace.pause(self._emulator.delays.seconds(PENDING.delay))
-
-    def _launch(self, attempt: Attempt) -> None:
-        attempt.start()
-        for glance in glances():
-            if attempt.state():
-                return
-            self._pace.glance(glance)
 
     def _run(self, attempt: Attempt) -> None:
         """From the containers' start to their end."""
         self._pace.enter(RUNNING)
-        since = self._clock.monotonic()
+        self._mishaps.arm()
         try:
-            self._watch(attempt, since)
+            self._watch.until_gone(attempt)
         except JobEnd as end:
             if end.state == CANCELLED:
                 self._show_cancelling()
-            self._wind_down(attempt)
+            self._watch.wind_down(attempt, GRACE)
             raise
         except (Preempted, InternalFault):
-            self._wind_down(attempt)
+            self._watch.wind_down(attempt, GRACE)
             raise
-        finally:
-            self._ran += self._clock.monotonic() - since
         attempt.check()
-
-    def _watch(self, attempt: Attempt, since: float) -> None:
-        """Look at the containers until they have ended, and carry what they write."""
-        limit = self._job.timeout - self._ran
-        self._mishaps.arm()
-        for glance in glances():
-            gone = attempt.state() == _GONE
-            attempt.carry()
-            if gone:
-                return
-            passed = self._clock.monotonic() - since
-            if passed >= limit:
-                raise faults.timed_out(self._job.timeout)
-            self._mishaps.meet(passed)
-            self._pace.glance(glance)
-
-    def _wind_down(self, attempt: Attempt) -> None:
-        """Give the containers their grace, then end them; carry what they still wrote."""
-        attempt.stop()
-        last = self._clock.monotonic() + GRACE
-        for glance in glances():
-            if attempt.state() == _GONE:
-                break
-            self._pace.grace(glance)
-            attempt.carry()
-            if self._clock.monotonic() >= last:
-                attempt.kill()
-        attempt.carry()
-
-
-def lead(run: Run) -> None:
-    """A thread's work."""
-    try:
-        run()
-    except Abandoned:
-        return
-    except BaseException:
-        run.fail()
-        raise

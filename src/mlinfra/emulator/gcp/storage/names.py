@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from mlinfra.emulator.gcp.storage import refusals
+from mlinfra.emulator.objects.names import is_text
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _LONGEST_PART = 63  # characters between the dots of a bucket's name
@@ -36,14 +37,6 @@ def check_object(name: str) -> str:
     if len(name.encode(errors="surrogatepass")) > _LONGEST_NAME:
         raise refusals.invalid("The maximum object length is 1024 characters, but got a name with more.")
     reserved = name in {".", ".."} or name.startswith(".well-known/acme-challenge/")
-    if reserved or "\r" in name or "\n" in name or not _is_text(name):
+    if reserved or "\r" in name or "\n" in name or not is_text(name):
         raise refusals.invalid(f"Disallowed unicode characters present in object name '{name!a}'")
     return name
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:  # what was no UTF-8 on the wire
-        return False
-    return True

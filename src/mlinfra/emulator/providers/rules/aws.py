@@ -66,7 +66,10 @@ FORMS: dict[str, Form] = {
         frozenset({"customerMasterKeySpec", "keyUsage", "multiRegion"}),
     ),
     "aws:kms/alias:Alias": Form(
-        "name", "{name}", {"arn": _arn("kms", "{name}"), "targetKeyArn": _arn("kms", "key/{targetKeyId}")}
+        "name",
+        "{name}",
+        {"arn": _arn("kms", "{name}"), "targetKeyArn": _arn("kms", "key/{targetKeyId}")},
+        frozenset({"name", "namePrefix"}),
     ),
     "aws:iam/role:Role": Form(
         "name",
@@ -110,7 +113,10 @@ FORMS: dict[str, Form] = {
         frozenset({"ecrRepositoryPrefix", "upstreamRegistryUrl"}),
     ),
     "aws:cloudwatch/logGroup:LogGroup": Form(
-        "name", "{name}", {"arn": _arn("logs", "log-group:{name}")}, frozenset({"name", "namePrefix"})
+        "name",
+        "{name}",
+        {"arn": _arn("logs", "log-group:{name}")},
+        frozenset({"name", "namePrefix", "logGroupClass"}),
     ),
     "aws:cloudwatch/metricAlarm:MetricAlarm": Form(
         "name", "{name}", {"arn": _arn("cloudwatch", "alarm:{name}")}, frozenset({"name"})
@@ -183,14 +189,25 @@ FORMS: dict[str, Form] = {
         frozenset({"name", "vpcId", "description", "namePrefix"}),
     ),
     "aws:ec2/routeTable:RouteTable": _numbered("rtb", "route-table", "vpcId"),
-    "aws:ec2/routeTableAssociation:RouteTableAssociation": Form("", "rtbassoc-{digits}", {}, frozenset({"subnetId"})),
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": Form(
+        "", "rtbassoc-{digits}", {}, frozenset({"subnetId", "gatewayId"})
+    ),
     "aws:ec2/vpcEndpoint:VpcEndpoint": _numbered("vpce", "vpc-endpoint", "vpcId", "serviceName", "vpcEndpointType"),
-    "aws:ec2/flowLog:FlowLog": _numbered("fl", "vpc-flow-log", "vpcId", "logDestination", "iamRoleArn", "trafficType"),
+    "aws:ec2/flowLog:FlowLog": _numbered(
+        *("fl", "vpc-flow-log", "vpcId", "subnetId", "eniId", "iamRoleArn", "trafficType"),
+        *("logDestination", "logDestinationType", "logFormat", "maxAggregationInterval"),
+    ),
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _numbered(
         "sgr", "security-group-rule", "securityGroupId"
     ),
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _numbered(
         "sgr", "security-group-rule", "securityGroupId"
+    ),
+    "aws:servicequotas/serviceQuota:ServiceQuota": Form(
+        "",
+        "{serviceCode}/{quotaCode}",
+        {"arn": _arn("servicequotas", "{serviceCode}/{quotaCode}")},
+        frozenset({"serviceCode", "quotaCode"}),
     ),
     "aws:budgets/budget:Budget": Form(
         "name",

@@ -29,6 +29,7 @@ _NAMESPACES = {
     "operationalinsights": "Microsoft.OperationalInsights",
     "portal": "Microsoft.Portal",
     "privatedns": "Microsoft.Network",
+    "resources": "Microsoft.Resources",
     "storage": "Microsoft.Storage",
 }
 _GROUP = "/subscriptions/{subscription}/resourceGroups/{resourceGroupName}"
@@ -109,8 +110,12 @@ FORMS: dict[str, Form] = {
     "azure-native:monitor:DiagnosticSetting": _form(
         "name", "resourceUri", native_id="{resourceUri}/providers/Microsoft.Insights/diagnosticSettings/{name}"
     ),
+    "azure-native:machinelearningservices:EnvironmentVersion": _form(
+        "name", "version", native_id="{parent}/environments/{name}/versions/{version}"
+    ),
     "azure-native:monitor:MetricAlert": _form("ruleName"),
     "azure-native:network:PrivateDnsZoneGroup": _form("privateDnsZoneGroupName"),
+    "azure-native:network:PrivateEndpoint": _form("privateEndpointName", "subnet"),
     "azure-native:authorization:RoleDefinition": _form(
         "roleDefinitionId",
         "scope",
@@ -197,4 +202,6 @@ PACKAGE = Package(
     functions={"azure-native:authorization:getClientConfig": _client},
     replaced_by=frozenset({"location", "resourceGroupName", *_PARENTS}),
     told_back=_told_back,
+    delete_first=True,  # `Diff` of the provider, but for names that it made up itself; programs may say otherwise
+    nested=True,
 )

@@ -49,8 +49,10 @@ Function = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
 class Package:
     """One provider package.
 
-    `replaced_by` are inputs whose change replaces a resource of any kind. `facts` tells what ids and outputs are made
-    of, beside the inputs. `told_back` gives inputs the shape in which the provider tells them back.
+    `replaced_by` are inputs whose change replaces a resource of any kind; `delete_first`: the old one goes before the
+    new one comes whatever its name is. `nested`: ids are paths, and what lies in a resource goes with it. `facts` tells
+    what ids and outputs are made of, beside the inputs. `told_back` gives inputs the shape in which the provider tells
+    them back.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Package:
     required: tuple[str, ...] = ()
     replaced_by: frozenset[str] = frozenset()
     told_back: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
+    delete_first: bool = False
+    nested: bool = False
 
     def form(self, token: str) -> Form:
         """The form of a resource's kind; one that the table does not know follows the package's pattern."""

@@ -38,12 +38,15 @@ FORMS: dict[str, Form] = {
         "name",
         "{name}",
         {"url": "gs://{name}", "selfLink": "https://www.googleapis.com/storage/v1/b/{name}"},
-        frozenset({"name", "location"}),
+        frozenset({"name", "location", "customPlacementConfig", "enableObjectRetention", "hierarchicalNamespace"}),
     ),
     "gcp:storage/bucketIAMMember:BucketIAMMember": _member("bucket", "b/{bucket}"),
     "gcp:kms/keyRing:KeyRing": Form("name", _IN_PLACE + "/keyRings/{name}", {}, frozenset({"name", "location"})),
     "gcp:kms/cryptoKey:CryptoKey": Form(
-        "name", "{keyRing}/cryptoKeys/{name}", {}, frozenset({"name", "keyRing", "purpose"})
+        "name",
+        "{keyRing}/cryptoKeys/{name}",
+        {},
+        frozenset({"name", "keyRing", "purpose", "destroyScheduledDuration", "importOnly", "cryptoKeyBackend"}),
     ),
     "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember": _member("cryptoKeyId"),
     "gcp:serviceaccount/account:Account": Form(
@@ -62,7 +65,7 @@ FORMS: dict[str, Form] = {
         "",
         _IN_PLACE + "/repositories/{repositoryId}",
         {"name": "{repositoryId}", "registryUri": "{location}-docker.pkg.dev/{project}/{repositoryId}"},
-        frozenset({"repositoryId", "format", "mode", "kmsKeyName"}),
+        frozenset({"repositoryId", "location", "format", "mode", "kmsKeyName", "remoteRepositoryConfig"}),
     ),
     "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember": _member(
         "repository", _IN_PLACE + "/repositories/{repository}"
@@ -71,13 +74,21 @@ FORMS: dict[str, Form] = {
         "name",
         _IN_PLACE + "/endpoints/{name}",
         {"dedicatedEndpointDns": "{name}.{location}-{number}.prediction.vertexai.goog"},
-        frozenset({"name", "network", "encryptionSpec", "dedicatedEndpointEnabled", "privateServiceConnectConfig"}),
+        frozenset(
+            {
+                *("name", "location", "region", "network", "encryptionSpec"),
+                *("dedicatedEndpointEnabled", "privateServiceConnectConfig"),
+            }
+        ),
     ),
     "gcp:vertex/aiTensorboard:AiTensorboard": Form(
         "", _IN_PLACE + "/tensorboards/{whole_number}", {"name": "{id}"}, frozenset({"region", "encryptionSpec"})
     ),
     "gcp:vertex/aiPersistentResource:AiPersistentResource": Form(
-        "name", _IN_PLACE + "/persistentResources/{name}", {}, frozenset({"name", "location", "network"})
+        "name",
+        _IN_PLACE + "/persistentResources/{name}",
+        {},
+        frozenset({"name", "location", "network", "encryptionSpec"}),
     ),
     "gcp:secretmanager/secret:Secret": Form(
         "",
@@ -86,18 +97,24 @@ FORMS: dict[str, Form] = {
         frozenset({"secretId", "replication"}),
     ),
     "gcp:secretmanager/secretIamMember:SecretIamMember": _member("secretId"),
-    "gcp:compute/network:Network": _compute("networks", "autoCreateSubnetworks"),
+    "gcp:compute/network:Network": _compute("networks", "autoCreateSubnetworks", "description"),
     "gcp:compute/subnetwork:Subnetwork": _compute(
         "subnetworks", "network", "ipCidrRange", "region", place="regions/{region}"
     ),
     "gcp:compute/router:Router": _compute("routers", "network", "region", place="regions/{region}"),
-    "gcp:compute/firewall:Firewall": _compute("firewalls", "network"),
+    "gcp:compute/firewall:Firewall": _compute("firewalls", "network", "direction"),
     "gcp:compute/globalAddress:GlobalAddress": _compute("addresses", "network", "purpose", "prefixLength"),
     "gcp:compute/networkAttachment:NetworkAttachment": _compute(
         "networkAttachments", "connectionPreference", "region", place="regions/{region}"
     ),
     "gcp:compute/routerNat:RouterNat": Form(
         "name", "{project}/{region}/{router}/{name}", {}, frozenset({"name", "router", "region"})
+    ),
+    "gcp:networkconnectivity/serviceConnectionPolicy:ServiceConnectionPolicy": Form(
+        "name",
+        _IN_PLACE + "/serviceConnectionPolicies/{name}",
+        {},
+        frozenset({"name", "location", "network", "serviceClass"}),
     ),
     "gcp:billing/budget:Budget": Form(
         "", "billingAccounts/{billingAccount}/budgets/{uuid}", {"name": "{id}"}, frozenset({"billingAccount"})
@@ -132,7 +149,7 @@ FORMS: dict[str, Form] = {
         "",
         _POOL,
         {"name": "projects/{number}/locations/global/workloadIdentityPools/{workloadIdentityPoolId}"},
-        frozenset({"workloadIdentityPoolId"}),
+        frozenset({"workloadIdentityPoolId", "mode"}),
     ),
     "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider": Form(
         "",

@@ -1,6 +1,6 @@
-"""Azure Machine Learning, through the suite that every platform must pass: against the emulator, none of it softened.
+"""Each cloud, through the suite that every platform must pass: against the emulator, none of it softened.
 
-Endpoints have a file of their own, since they need a time that runs faster.
+Endpoints have a file for each cloud, since they need a time that runs faster.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlinfra.emulator.azure import AzureEmulator
+from mlinfra.emulator.platforms import PLATFORMS, load
 from mlinfra.emulator.settings import Settings
 from mlinfra.environment import LocalEnvironment
 from mlinfra.testing import JobSuite, ModelSuite, RenderSuite
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from mlinfra.emulator.emulator import Emulator
     from mlinfra.environment import Environment
 
 pytestmark = pytest.mark.thorough
@@ -28,13 +29,13 @@ class OnTheEmulator:
 
     settings = Settings(delays_scale=0.01)  # every state is passed through, none is waited in
 
-    @pytest.fixture
-    def emulator(self, tmp_path: Path) -> Iterator[AzureEmulator]:
-        with AzureEmulator(tmp_path / "emulator", self.settings) as emulator:
+    @pytest.fixture(params=PLATFORMS)
+    def emulator(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Emulator]:
+        with load(request.param)(tmp_path / "emulator", self.settings) as emulator:
             yield emulator
 
     @pytest.fixture
-    def environment(self, emulator: AzureEmulator) -> Environment:
+    def environment(self, emulator: Emulator) -> Environment:
         whole = emulator.environment()
         stores = {name: store for name, store in whole.stores.items() if name != "approvals"}
         return whole.model_copy(update={"stores": stores})

@@ -1,4 +1,4 @@
-"""`examples/credit` on Vertex AI's emulator: the same AUC, predictions and rejections as on the machine at hand."""
+"""`examples/credit` on each cloud's emulator: the same AUC, predictions and rejections as on the machine at hand."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mlinfra.emulator.gcp import GcpEmulator
+from mlinfra.emulator.platforms import PLATFORMS, load
 from mlinfra.emulator.settings import Settings
 from mlinfra.environment import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from mlinfra.emulator.emulator import Emulator
 
 pytestmark = pytest.mark.slow
 
@@ -43,9 +45,9 @@ def project(tmp_path: Path, demo: Any) -> Path:
     return folder
 
 
-@pytest.fixture
-def emulator(tmp_path: Path) -> Iterator[GcpEmulator]:
-    with GcpEmulator(tmp_path / "emulator", Settings(delays_scale=0.02)) as emulator:
+@pytest.fixture(params=PLATFORMS)
+def emulator(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Emulator]:
+    with load(request.param)(tmp_path / "emulator", Settings(delays_scale=0.02)) as emulator:
         yield emulator
 
 
@@ -64,7 +66,7 @@ def walk(kit: Any, demo: Any, applicants: dict[str, dict[str, Any]]) -> dict[str
     return {"auc": job["metrics"]["auc"], "offline": offline, "online": online, "refused": refused}
 
 
-def test_the_same_as_on_the_machine_at_hand(demo: Any, project: Path, emulator: GcpEmulator, tmp_path: Path):
+def test_the_same_as_on_the_machine_at_hand(demo: Any, project: Path, emulator: Emulator, tmp_path: Path):
     applicants = demo.held_out(project)
     here = walk(demo.Kit(project, tmp_path / "state"), demo, applicants)
     document = emulator.environment()
