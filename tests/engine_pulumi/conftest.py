@@ -126,7 +126,13 @@ PACKAGES = {"aws": "aws", "azure": "azure-native", "gcp": "gcp"}
 TRUST = {"system": "github", "subjects": ["repo:acme/risk:environment:dev"]}
 SHARED: Mapping[str, Any] = {"emulated": True, "notify": ["risk@acme.example"], "trusts": [TRUST]}
 OWN: Mapping[str, Mapping[str, Any]] = {
-    "aws": {"region": "eu-west-1", "account": "111122223333", "models": ["credit-risk"], "secrets": ["risk-db"]},
+    "aws": {
+        "region": "eu-west-1",
+        "account": "111122223333",
+        "models": ["credit-risk"],
+        "secrets": ["risk-db"],
+        "watched": ["credit-risk"],
+    },
     "azure": {
         "region": "westeurope",
         "account": "00000000-0000-4000-8000-000000000001",

@@ -105,3 +105,17 @@ def test_components_work_in_anybodys_program(project: Clone):
     project.pulumi("preview", "--expect-no-changes", *there)
     project.pulumi("destroy", "--yes", "--skip-preview", *there)
     assert not any(Path(each["root"]).exists() for each in exported.values())
+
+
+@pytest.mark.slow
+def test_an_emulated_stack_stands_up_and_goes_where_no_emulator_runs(project: Clone):
+    project.variables["PYTHONWARNINGS"] = "error,ignore::DeprecationWarning"
+    where = ("--set", "region=eu-west-1", "--set", "account=111122223333", "--set", "tags={Team: risk}")
+    made = project.mlinfra("env", "init", "risk-dev", "--platform", "aws", "--set", "emulated=true", *where)
+    assert made.code == 0, made.err
+    up = project.mlinfra("env", "up", "risk-dev", "-o", "json")
+    assert up.code == 0, up.err
+    assert set(up.document["changes"]) == {"create"}
+    gone = project.mlinfra("env", "destroy", "risk-dev", "--yes", "-o", "json")
+    assert gone.code == 0, gone.err
+    assert gone.document["changes"] == {"delete": up.document["changes"]["create"]}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 
 import pytest
 
+from mlinfra.emulator.providers import introspect
 from mlinfra.emulator.providers.mocks import Registrations, run
 from mlinfra.infra.automation.bootstrap import Wanted
 
@@ -70,6 +72,75 @@ def test_versions_are_kept():
     assert blobs.inputs["isVersioningEnabled"]
     (bucket,) = declared("gcp").of("gcp:storage/bucket:Bucket")
     assert bucket.inputs["versioning"] == {"enabled": True}
+
+
+def test_on_aws_it_is_encrypted_with_its_own_key_and_open_to_nobody():
+    found = declared("aws")
+    (key,), (bucket,) = found.of("aws:kms/key:Key"), found.of("aws:s3/bucket:Bucket")
+    assert key.inputs["enableKeyRotation"] is True
+    (encryption,) = found.of("aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration")
+    with_ours = {"sseAlgorithm": "aws:kms", "kmsMasterKeyId": key.outputs["arn"]}
+    assert encryption.inputs["rules"] == [{"applyServerSideEncryptionByDefault": with_ours, "bucketKeyEnabled": True}]
+    (block,) = found.of("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock")
+    assert block.inputs == {
+        "bucket": bucket.inputs["bucket"],
+        "blockPublicAcls": True,
+        "blockPublicPolicy": True,
+        "ignorePublicAcls": True,
+        "restrictPublicBuckets": True,
+    }
+    (policy,) = found.of("aws:s3/bucketPolicy:BucketPolicy")
+    (statement,) = json.loads(policy.inputs["policy"])["Statement"]
+    assert statement == {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [bucket.outputs["arn"], f"{bucket.outputs['arn']}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+def test_on_azure_it_takes_entra_tokens_over_tls_alone_and_keeps_what_is_deleted():
+    found = declared("azure")
+    (account,) = found.of("azure-native:storage:StorageAccount")
+    closed = {
+        "allowBlobPublicAccess": False,
+        "allowSharedKeyAccess": False,
+        "enableHttpsTrafficOnly": True,
+        "minimumTlsVersion": "TLS1_2",
+    }
+    assert {key: account.inputs[key] for key in closed} == closed
+    (blobs,) = found.of("azure-native:storage:BlobServiceProperties")
+    assert blobs.inputs["deleteRetentionPolicy"] == {"enabled": True, "days": 90}
+    (vault,) = found.of("azure-native:keyvault:Vault")
+    kept = {"enableRbacAuthorization": True, "enablePurgeProtection": True, "softDeleteRetentionInDays": 90}
+    assert {key: vault.inputs["properties"][key] for key in kept} == kept
+
+
+def test_on_google_cloud_it_is_encrypted_with_its_own_key_and_open_to_nobody():
+    found = declared("gcp")
+    (bucket,), (grant,) = (
+        found.of("gcp:storage/bucket:Bucket"),
+        found.of("gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember"),
+    )
+    key = grant.inputs["cryptoKeyId"]
+    assert key.startswith("projects/acme-risk/locations/europe-west4/keyRings/")
+    assert bucket.inputs["encryption"] == {"defaultKmsKeyName": key}
+    assert (bucket.inputs["uniformBucketLevelAccess"], bucket.inputs["publicAccessPrevention"]) == (True, "enforced")
+    assert grant.inputs["role"] == "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+    assert grant.inputs["member"].endswith("@gs-project-accounts.iam.gserviceaccount.com")
+    assert grant.name in bucket.depends_on
+
+
+@pytest.mark.parametrize("platform", sorted(PLACES))
+def test_whatever_takes_tags_has_the_environments(platform: str):
+    kind = "labels" if platform == "gcp" else "tags"
+    wanted = {"team": "risk", "mlinfra_environment": "risk-prod"} if platform == "gcp" else TAGS
+    made = [each for each in declared(platform).all if each.custom and not each.token.startswith("pulumi:")]
+    bearing = [each for each in made if kind in introspect.members(introspect.arguments_class(each.token))]
+    assert bearing
+    assert {each.name: each.token for each in bearing if each.inputs.get(kind) != wanted} == {}
 
 
 def test_google_clouds_ring_has_no_name_that_an_earlier_one_took():

@@ -45,6 +45,8 @@ WRONG = [
     (LocalConfiguration, {"settings": {"zones": 4}}, "mlinfra:settings.zones", "4", "Availability zones"),
     (LocalConfiguration, {"settings": {"zone": 1}}, "mlinfra:settings.zone", "zone", "zones"),
     (LocalConfiguration, {"settings": {"log_days": 0}}, "mlinfra:settings.log_days", "0", "logs are kept"),
+    (LocalConfiguration, {"images": {"base": 3}}, "mlinfra:images.base", "3", "Images that exist"),
+    (LocalConfiguration, {"slots": "2000"}, "mlinfra:slots", "2000", "Jobs at once"),
     (LocalConfiguration, {"tracking": {"kind": "wandb"}}, "mlinfra:tracking.kind", "wandb", "mlflow"),
     (CloudConfiguration, {"region": None}, "mlinfra:region", "null", "region"),
     (CloudConfiguration, {"budget": "-5"}, "mlinfra:budget", "-5", "Monthly budget"),
@@ -85,6 +87,27 @@ def test_a_wrong_value_is_told_with_key_value_and_what_is_allowed(
     assert [problem.path for problem in problems] == [key]
     assert problems[0].given == value
     assert allowed in problems[0].allowed
+
+
+@pytest.mark.parametrize("name", Profile.model_fields)
+def test_every_setting_refuses_what_it_cannot_be(name: str):
+    wrong = "perhaps" if Profile.model_fields[name].annotation is bool else "-1"
+    (problem,) = refusal(LocalConfiguration, {**LOCAL, "settings": {name: wrong}})
+    assert (problem.path, problem.given) == (f"mlinfra:settings.{name}", wrong)
+    assert problem.allowed == Profile.model_fields[name].description
+
+
+@pytest.mark.parametrize(("name", "beyond"), [("key_deletion_days", 31), ("soft_delete_days", 91), ("zones", 4)])
+def test_what_no_cloud_takes_is_refused(name: str, beyond: int):
+    (problem,) = refusal(CloudConfiguration, {**CLOUD, "settings": {name: beyond}})
+    assert (problem.path, problem.given) == (f"mlinfra:settings.{name}", str(beyond))
+
+
+@pytest.mark.parametrize("platform", ["local"], indirect=True)
+def test_every_key_and_every_rule_of_local_has_a_case(refusals):
+    cases = [(given, key) for model, given, key, *_ in WRONG if model is LocalConfiguration]
+    assert refusals.fields_without_case(key for _, key in cases) == set()
+    assert refusals.rules_without_case(given for given, _ in cases) == set()
 
 
 @pytest.mark.parametrize("missing", ["region", "account"])

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from functools import partial
 from importlib import import_module, resources
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mlinfra.cli.output import facts
 from mlinfra.cli.progress import Progress
 from mlinfra.cli.stacks import installed_engine, program_option, stack_verb
-from mlinfra.errors import Conflict, Denied, NotFound, UsageError
+from mlinfra.errors import Conflict, Denied, NotFound, SpecError, UsageError
 from mlinfra.package.atomic import new_file
+from mlinfra.spec.load.compose import compose
 
 if TYPE_CHECKING:
     from mlinfra.cli.context import Invocation
@@ -40,18 +42,26 @@ _VENV = "    virtualenv: ../.venv\n"
 @click.argument("name")
 @click.option("--platform", type=click.Choice(PLATFORMS), default="local", help="Where the environment will be.")
 @click.option("--stage", type=click.Choice(("dev", "staging", "prod")), default="dev", help="Its security profile.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A key of its configuration.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A key of its configuration; lists, mappings as YAML."
+)
 def init(invocation: Invocation, name: str, platform: str, stage: str, settings: tuple[str, ...]) -> None:
     """Write a stack's program and configuration into this project.
 
-    The program is the one of the kit's own stacks, in a folder `infra`. What is there already stays; where it differs
-    nothing is written.
+    The program is the one of the kit's own stacks, in a folder `infra`. What is there already stays; where it differs,
+    and where the configuration would not stand up, nothing is written.
     """
     folder = invocation.folders.root / "infra"
-    contents = _contents(name, platform, {"platform": platform, "stage": stage, **_pairs(settings)}, folder)
+    values = {"platform": platform, "stage": stage, **_pairs(settings)}
+    _check(invocation, name, platform, values)
+    contents = _contents(name, platform, values, folder)
     taken = [path for path, text in contents.items() if path.is_file() and path.read_text() != text]
     if foreign := [str(path) for path in taken if path.name != "Pulumi.yaml"]:
-        raise Conflict("files exist already and differ; nothing was written", given=", ".join(foreign))
+        raise Conflict(
+            "files exist already and differ; nothing was written",
+            given=", ".join(foreign),
+            todo="edit them, or remove them first",
+        )
     written = [path for path in contents if not path.is_file()]
     for path in written:
         with new_file(path) as file:
@@ -122,7 +132,27 @@ def _on_cloud(invocation: Invocation, place: Place, cli: Path) -> tuple[str, str
     return made.backend, made.secrets
 
 
-def _contents(name: str, platform: str, values: dict[str, str], folder: Path) -> dict[Path, str]:
+def _check(invocation: Invocation, name: str, platform: str, values: dict[str, Any]) -> None:
+    """Hold the values against the platform's model.
+
+    Raises:
+        SpecError: every problem, those of keys that are missing among them.
+    """
+    if find_spec("pulumi") is None:
+        invocation.say("the configuration is not checked: `pulumi` is not installed here")
+        return
+    from mlinfra.infra.configuration import of_platform, read  # noqa: PLC0415  help needs none of it
+
+    try:
+        read(of_platform(platform), values, stack=name)
+    except SpecError as exc:
+        raise SpecError(
+            f"no stack {name} could have this configuration; nothing was written, `--set KEY=VALUE` gives a key",
+            problems=exc.problems,
+        ) from exc
+
+
+def _contents(name: str, platform: str, values: dict[str, Any], folder: Path) -> dict[Path, str]:
     """Every file of the stack, with its text."""
     source = _programs()
     project = folder / "Pulumi.yaml"
@@ -150,8 +180,22 @@ def _programs() -> Path:
     return found
 
 
-def _pairs(settings: tuple[str, ...]) -> dict[str, str]:
+def _pairs(settings: tuple[str, ...]) -> dict[str, Any]:
     pairs = [setting.partition("=") for setting in settings]
     if wrong := [setting for setting, (key, equals, _) in zip(settings, pairs, strict=True) if not (key and equals)]:
         raise UsageError("--set takes a key and a value", given=wrong[0], allowed="KEY=VALUE")
-    return {key: value for key, _, value in pairs}
+    return {key: _value(value) for key, _, value in pairs}
+
+
+def _value(text: str) -> Any:
+    """A list or a mapping is read as YAML, anything else is the text that stands there.
+
+    Raises:
+        SpecError: it begins like a list or a mapping and is none.
+    """
+    if text[:1] not in {"[", "{"}:
+        return text
+    documents, problems = compose(text, "--set")
+    if problems:
+        raise SpecError("--set takes a list or a mapping as YAML", problems=problems)
+    return documents[0].value

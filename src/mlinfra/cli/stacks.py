@@ -258,6 +258,9 @@ def _empty(invocation: Invocation, opened: Opened) -> dict[str, list[str]]:
     standing = opened.engine.standing()
     if standing.environment is None:
         return {}
+    if opened.place.emulated and emulator_of(invocation, opened.place.platform) is None:
+        invocation.say("what the kit made in this environment went with its emulator")
+        return {}
     there = _kept(invocation, opened, standing)
     with (
         Progress(invocation.say, quiet=invocation.quiet) as progress,

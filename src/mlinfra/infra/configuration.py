@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from difflib import get_close_matches
+from importlib import import_module
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NamedTuple, TypeVar, get_args
 
@@ -36,6 +37,8 @@ _NAME: Final = "name"  # the one field that no key of the configuration fills
 _AZURE_DEVOPS: Final = "azure-devops"
 _ISSUERS: Final = {"github": "https://token.actions.githubusercontent.com", "gitlab": "https://gitlab.com"}
 _SUFFIX: Final = 6  # hex digits
+_PATTERN: Final = "string_pattern_mismatch"  # pydantic's word
+_OF_A_KEY: Final = "[key]"  # what pydantic puts behind a mapping's key that is itself wrong
 
 
 class Part(BaseModel):
@@ -217,6 +220,13 @@ CloudConfiguration.RULES = (
 Model = TypeVar("Model", bound=Configuration)
 
 
+def of_platform(platform: str) -> type[Configuration]:
+    """The model of a platform's configuration."""
+    module = import_module(f"mlinfra.infra.{platform}.configuration")
+    found: type[Configuration] = getattr(module, f"{platform.capitalize()}Configuration")
+    return found
+
+
 def from_stack(model: type[Model]) -> Model:
     """The running stack's configuration. Call it before anything is registered.
 
@@ -321,7 +331,7 @@ def _refusal(stack: str, problems: list[Problem]) -> SpecError:
 
 def _problem(model: type[Configuration], error: Any) -> Problem:
     loc: tuple[str | int, ...] = error["loc"]
-    path = f"{_PREFIX}{'.'.join(map(str, loc))}"
+    path = f"{_PREFIX}{'.'.join(str(part) for part in loc if part != _OF_A_KEY)}"
     context = error.get("ctx", {})
     if loc == (_NAME,):
         return Problem(
@@ -333,7 +343,8 @@ def _problem(model: type[Configuration], error: Any) -> Problem:
     if error["type"] == "extra_forbidden":
         return _unknown_key(model, loc, path)
     info = _field(model, loc)
-    allowed = str(context.get("allowed") or (_allowed(info) if info else ""))
+    told = _described if error["type"] == _PATTERN else _allowed
+    allowed = str(context.get("allowed") or (told(info) if info else ""))
     if error["type"] == "missing":
         return Problem("is missing", path, allowed=allowed)
     what = str(error["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
@@ -376,7 +387,12 @@ def _inner_model(annotation: Any) -> type[BaseModel] | None:
 
 def _allowed(info: FieldInfo) -> str:
     words = [word for word in _literals(info.annotation) if isinstance(word, str)]
-    return ", ".join(words) if words else info.description or ""
+    return ", ".join(words) if words else _described(info)
+
+
+def _described(info: FieldInfo) -> str:
+    """The words of a mapping's keys say nothing of a value that has the wrong form; the description does."""
+    return info.description or ""
 
 
 def _literals(annotation: Any) -> tuple[Any, ...]:

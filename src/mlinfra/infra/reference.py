@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
-from mlinfra.infra.configuration import NAMESPACE, PLATFORMS, CloudConfiguration, Configuration
+from mlinfra.infra.configuration import NAMESPACE, PLATFORMS, CloudConfiguration, Configuration, of_platform
 from mlinfra.infra.stages import PROFILES, Profile
 
 if TYPE_CHECKING:
@@ -55,18 +54,11 @@ def _shared() -> Iterator[str]:
 def _platform(platform: str) -> Iterator[str]:
     yield f"## {platform}\n"
     known = {name for base in _BASES for name in base.model_fields}
-    for model in _configurations(platform):
-        yield from _keys(model, known)
+    yield from _keys(of_platform(platform), known)
     yield "| component | what it makes |\n|---|---|"
     for module, name, said in _components(platform):
         yield f"| `mlinfra.infra.{platform}.{module}.{name}` | {said} |"
     yield ""
-
-
-def _configurations(platform: str) -> list[type[Configuration]]:
-    module = import_module(f"mlinfra.infra.{platform}.configuration")
-    found = [each for each in vars(module).values() if isinstance(each, type) and issubclass(each, Configuration)]
-    return [each for each in found if each not in _BASES]
 
 
 def _keys(model: type[BaseModel], left_out: set[str]) -> Iterator[str]:

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from mlinfra.errors import SpecError
-from mlinfra.infra.aws.configuration import AwsConfiguration
-from mlinfra.infra.configuration import read
-
-GOOD = {"platform": "aws", "region": "eu-west-1", "account": "111122223333"}
 ROLE = "arn:aws:iam::111122223333:role/trainer"
 ENDPOINT = {"image": "serving@sha256:0", "model": "s3://models/credit/"}
 NETWORK = {"vpc": "vpc-0a", "subnets": ["subnet-0a"], "security_groups": ["sg-0a"]}
@@ -24,10 +19,17 @@ WRONG = {
     "an administrator by name": ({"key_administrators": ["ada"]}, "mlinfra:key_administrators.0", "ada"),
     "a pool kept for a day": ({"warm_pool_seconds": 86400}, "mlinfra:warm_pool_seconds", "21600"),
     "a negative pool": ({"warm_pool_seconds": -1}, "mlinfra:warm_pool_seconds", "greater than or equal to 0"),
-    "a quota by its name": ({"quotas": {"ml.g5.xlarge": 2}}, "mlinfra:quotas", "L-XXXXXXXX"),
+    "a quota by its name": ({"quotas": {"ml.g5.xlarge": 2}}, "mlinfra:quotas.ml.g5.xlarge", "L-XXXXXXXX"),
     "a quota that is no number": ({"quotas": {"L-0123ABCD": "many"}}, "mlinfra:quotas.L-0123ABCD", "many"),
     "a model with a capital": ({"models": ["Credit"]}, "mlinfra:models.0", "lower-case"),
     "a secret of two letters": ({"secrets": ["db"]}, "mlinfra:secrets.0", "3 to 32"),
+    "a watched endpoint with a capital": ({"watched": ["Credit"]}, "mlinfra:watched.0", "lower-case"),
+    "an endpoint watched twice": ({"watched": ["fraud", "fraud"]}, "mlinfra:watched.1", "each endpoint once"),
+    "a watched endpoint of the stack's own": (
+        {"watched": ["credit"], "endpoints": {"credit": ENDPOINT}},
+        "mlinfra:watched.0",
+        "an endpoint that `mlinfra endpoint deploy` makes",
+    ),
     "a range that is none": ({"network": {"cidr": "10.80.0.0/33"}}, "mlinfra:network.cidr", "10.80.0.0/16"),
     "a range with an address in it": ({"network": {"cidr": "10.80.0.1/16"}}, "mlinfra:network.cidr", "10.80.0.0/16"),
     "a range too small for subnets": ({"network": {"cidr": "10.80.0.0/28"}}, "mlinfra:network.cidr", "/16 to /24"),
@@ -103,27 +105,67 @@ WRONG = {
     "a trust in nobody": ({"trusts": [{"system": "github", "subjects": []}]}, "mlinfra:trusts.0.subjects", "sub"),
     "a mail address that is none": ({"notify": ["risk"]}, "mlinfra:notify.0", "risk"),
     "a negative budget": ({"budget": -5}, "mlinfra:budget", "greater than or equal to 0"),
+    "another cloud": ({"platform": "azure"}, "mlinfra:platform", "aws"),
+    "a security group by its name": (
+        {"adopt": {"network": {**NETWORK, "security_groups": ["default"]}}},
+        "mlinfra:adopt.network.security_groups.0",
+        "sg-",
+    ),
+    "a network without security groups": (
+        {"adopt": {"network": {**NETWORK, "security_groups": []}}},
+        "mlinfra:adopt.network.security_groups",
+        "sg-",
+    ),
+    "a topic by its name": ({"adopt": {"topic": "risk"}}, "mlinfra:adopt.topic", "SNS topic"),
+    "a topic elsewhere": (
+        {"adopt": {"topic": "arn:aws:sns:us-east-1:111122223333:risk"}},
+        "mlinfra:adopt.topic",
+        "one in eu-west-1",
+    ),
+    "a provider for a system that is unknown": (
+        {"adopt": {"identity_providers": {"jenkins": ROLE}}},
+        "mlinfra:adopt.identity_providers.jenkins",
+        "github",
+    ),
+    "a provider by its address": (
+        {"adopt": {"identity_providers": {"github": "https://token.actions.githubusercontent.com"}}},
+        "mlinfra:adopt.identity_providers.github",
+        "OpenID Connect providers",
+    ),
+    "an endpoint without instances": (
+        {"endpoints": {"credit": {**ENDPOINT, "scale": {"min": 0}}}},
+        "mlinfra:endpoints.credit.scale.min",
+        "greater than or equal to 1",
+    ),
+    "an endpoint that scales by no requests": (
+        {"endpoints": {"credit": {**ENDPOINT, "scale": {"max": 2, "requests_per_minute": 0}}}},
+        "mlinfra:endpoints.credit.scale.requests_per_minute",
+        "greater than or equal to 1",
+    ),
     "a key from nowhere": ({"regoin": "eu-west-1"}, "mlinfra:regoin", "did you mean region?"),
 }
 
 
 @pytest.mark.parametrize(("changed", "key", "told"), WRONG.values(), ids=WRONG)
-def test_a_wrong_configuration_names_its_key_and_what_is_allowed(changed, key, told):
-    values = {name: value for name, value in {**GOOD, **changed}.items() if value is not None}
-    with pytest.raises(SpecError) as caught:
-        read(AwsConfiguration, values, stack="aws-dev")
-    found = [problem for problem in caught.value.problems if (problem.path or "").startswith(key)]
-    assert found, str(caught.value)
-    assert told in str(found[0])
+def test_a_wrong_configuration_names_its_key_the_value_and_what_is_allowed(refusals, changed, key, told):
+    problem, *others = refusals.of(changed)
+    assert problem.path == key
+    assert [each.path for each in others if not key.startswith(f"{each.path}.")] == []  # but of the whole it is part of
+    assert problem.given or problem.what in {"is missing", "an organisation of Azure DevOps has an issuer of its own"}
+    assert problem.allowed
+    assert told in str(problem)
 
 
-def test_every_mistake_is_told_at_once():
+def test_every_key_and_every_rule_has_a_case(refusals):
+    assert refusals.fields_without_case(key for _, key, _ in WRONG.values()) == set()
+    assert refusals.rules_without_case(changed for changed, _, _ in WRONG.values()) == set()
+
+
+def test_every_mistake_is_told_at_once(refusals):
     wrong = {"account": "1", "models": ["Credit"], "budget": -1, "unknown": 1}
-    with pytest.raises(SpecError) as caught:
-        read(AwsConfiguration, {**GOOD, **wrong}, stack="aws-dev")
-    keys = {problem.path for problem in caught.value.problems}
+    keys = {problem.path for problem in refusals.of(wrong)}
     assert keys == {"mlinfra:account", "mlinfra:models.0", "mlinfra:budget", "mlinfra:unknown"}
 
 
-def test_what_it_says_by_itself_is_enough_for_dev():
-    assert read(AwsConfiguration, GOOD, stack="aws-dev").profile.destroy_contents
+def test_what_it_says_by_itself_is_enough_for_dev(configured):
+    assert configured("dev").profile.destroy_contents

@@ -1,126 +1,234 @@
-"""What an AWS stack is made of, stage by stage: children, inputs, tags, protection, the environment that it exports."""
+"""What an AWS stack's decisive resources are given, stage by stage: whole documents, as a security review reads them.
+
+Which resources there are is in `trees/`, what holds for every cloud in `test_clouds.py`, what exists already in
+`test_adopting.py`.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import ClassVar
 
-import pulumi
-import pulumi_aws
 import pytest
 
 from mlinfra.catalog.aws.permissions import policy
-from mlinfra.emulator.providers import introspect
-from mlinfra.emulator.providers.mocks import run
 from mlinfra.environment import parse
-from mlinfra.infra.aws.stack import AwsStack
+from mlinfra.infra.aws.configuration import STORES
 
 pytestmark = pytest.mark.thorough
 
 STAGES = ("dev", "staging", "prod")
-EVERYTHING = {
-    "models": ["credit-risk"],
-    "secrets": ["risk-db"],
-    "notify": ["risk@example.org"],
-    "quotas": {"L-0123ABCD": 4},
-    "trusts": [{"system": "github", "subjects": ["repo:acme/risk:environment:dev"]}],
-    "endpoints": {
-        "credit": {
-            "image": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/mlinfra/serving@sha256:" + "0" * 64,
-            "model": "s3://models/credit/",
-            "scale": {"max": 3},
-        }
-    },
-}
-BUCKET = {
-    "aws:s3/bucket:Bucket": 1,
-    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": 1,
-    "aws:s3/bucketOwnershipControls:BucketOwnershipControls": 1,
-    "aws:s3/bucketPolicy:BucketPolicy": 1,
-    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": 1,
-    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": 1,
-    "aws:s3/bucketVersioning:BucketVersioning": 1,
+ACCOUNT = "111122223333"
+ROOT = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+OWN = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+TOPIC = f"arn:aws:sns:eu-west-1:{ACCOUNT}:mlinfra-aws-prod-85e2c0"
+UNFINISHED = {
+    "id": "unfinished-uploads",
+    "status": "Enabled",
+    "filter": {},
+    "abortIncompleteMultipartUpload": {"daysAfterInitiation": 3},
 }
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_input_is_one_that_the_provider_takes(up, stage):
-    assert len(up(stage, **EVERYTHING).all) > 60
+def given(found, name: str) -> dict:
+    """What a resource is given, its tags apart."""
+    return {key: value for key, value in found.named(name).inputs.items() if key not in {"tags", "name"}}
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_previews_with_every_output_unknown_register_the_same_resources(up, stage):
-    known, unknown = up(stage, **EVERYTHING), up(stage, preview=True, **EVERYTHING)
-    assert {each.urn for each in unknown.all} == {each.urn for each in known.all}
-    assert unknown.exports == {"environment": None}
+def document(found, name: str, key: str = "policy") -> dict:
+    return json.loads(found.named(name).inputs[key])
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_everything_that_takes_tags_has_those_of_the_environment(up, stage):
-    wanted = {"mlinfra_environment": f"aws-{stage}", "mlinfra_stage": stage, "Team": "risk"}
-    for each in up(stage, **EVERYTHING, tags={"Team": "risk"}).all:
-        if each.custom and "tags" in introspect.members(introspect.arguments_class(each.token)):
-            assert wanted.items() <= each.inputs["tags"].items(), each.name
+def statements(*rows: dict) -> dict:
+    return {"Version": "2012-10-17", "Statement": [*rows]}
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_the_environment_is_one_that_the_adapter_reads(up, stage):
-    environment = parse(up(stage, **EVERYTHING).exports["environment"])
-    assert environment.id == f"aws:111122223333:eu-west-1:aws-{stage}"
-    assert set(environment.stores) == {"artefacts", "data", "captures", "approvals"}
-    assert set(environment.identities) == {"trainer", "server", "deployer", "approver", "ci"}
-    assert environment.protected is (stage == "prod")
-    assert bool(environment.network.subnets) is (stage != "dev")
-    assert policy(environment).keys() == {"caller", "trainer", "server", "approver"}
+def old(days: int) -> dict:
+    return {
+        "id": "old-versions",
+        "status": "Enabled",
+        "filter": {},
+        "noncurrentVersionExpiration": {"noncurrentDays": days},
+    }
+
+
+def expiry(days: int) -> dict:
+    return {"id": "expiry", "status": "Enabled", "filter": {}, "expiration": {"days": days}}
+
+
+@pytest.fixture
+def prod(whole):
+    return whole("prod")
+
+
+@pytest.fixture
+def dev(whole):
+    return whole("dev")
+
+
+@pytest.fixture
+def key(prod) -> str:
+    """The environment's key, by its ARN."""
+    return prod.named("aws-prod-keys-key").outputs["arn"]
 
 
 class TestBuckets:
-    def test_dev_has_all_that_makes_a_bucket_safe(self, up):
-        found = up()
-        assert found.kinds("aws-dev-stores") == {"mlinfra:aws:Bucket": 4}
-        assert found.kinds("aws-dev-stores-artefacts") == BUCKET
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_every_one_is_closed_and_keeps_versions(self, whole, stage):
+        found, uses = whole(stage), [*STORES, *(["access-logs"] if stage != "dev" else [])]
+        for use in uses:
+            stem, bucket = f"aws-{stage}-stores-{use}", found.named(f"aws-{stage}-stores-{use}-bucket").inputs["bucket"]
+            assert given(found, f"{stem}-public-access") == {
+                "bucket": bucket,
+                "blockPublicAcls": True,
+                "blockPublicPolicy": True,
+                "ignorePublicAcls": True,
+                "restrictPublicBuckets": True,
+            }
+            owned = {"bucket": bucket, "rule": {"objectOwnership": "BucketOwnerEnforced"}}
+            assert given(found, f"{stem}-ownership") == owned
+            kept = {"bucket": bucket, "versioningConfiguration": {"status": "Enabled"}}
+            assert given(found, f"{stem}-versioning") == kept
 
-    def test_prod_logs_every_access_but_that_to_the_logs(self, up):
-        found = up("prod")
-        assert found.kinds("aws-prod-stores-artefacts") == {**BUCKET, "aws:s3/bucketLogging:BucketLogging": 1}
-        assert found.kinds("aws-prod-stores-access-logs") == BUCKET
+    def test_plain_http_is_denied_to_everybody(self, prod):
+        for use in STORES:
+            arn = f"arn:aws:s3:::mlinfra-aws-prod-{use}-85e2c0"
+            assert document(prod, f"aws-prod-stores-{use}-policy") == statements(tls_only(arn))
 
-    def test_the_public_is_shut_out_in_every_way(self, up):
-        (block, *_) = up().of("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock")
-        flags = {name: value for name, value in block.inputs.items() if name != "bucket"}
-        assert flags == dict.fromkeys(
-            ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"), True
+    def test_s3_alone_writes_access_logs(self, prod):
+        arn = "arn:aws:s3:::mlinfra-aws-prod-access-logs-85e2c0"
+        assert document(prod, "aws-prod-stores-access-logs-policy") == statements(
+            tls_only(arn),
+            {
+                "Sid": "AccessLogs",
+                "Effect": "Allow",
+                "Principal": {"Service": "logging.s3.amazonaws.com"},
+                "Action": "s3:PutObject",
+                "Resource": f"{arn}/*",
+                "Condition": OWN,
+            },
         )
 
-    def test_plain_http_is_denied_to_everybody(self, up):
-        found = up().named("aws-dev-stores-data-policy")
-        (statement,) = json.loads(found.inputs["policy"])["Statement"]
-        assert statement["Effect"] == "Deny"
-        assert statement["Principal"] == "*"
-        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    def test_every_access_is_logged_but_that_to_the_logs(self, prod, dev):
+        logs = "mlinfra-aws-prod-access-logs-85e2c0"
+        assert {each.name: given(prod, each.name) for each in prod.of("aws:s3/bucketLogging:BucketLogging")} == {
+            f"aws-prod-stores-{use}-logging": {
+                "bucket": f"mlinfra-aws-prod-{use}-85e2c0",
+                "targetBucket": logs,
+                "targetPrefix": f"{use}/",
+            }
+            for use in STORES
+        }
+        assert not dev.of("aws:s3/bucketLogging:BucketLogging")
 
-    def test_unfinished_uploads_and_old_captures_go_by_themselves(self, up):
-        rules = {rule["id"]: rule for rule in up().named("aws-dev-stores-captures-lifecycle").inputs["rules"]}
-        assert rules["unfinished-uploads"]["abortIncompleteMultipartUpload"] == {"daysAfterInitiation": 3}
-        assert rules["expiry"]["expiration"] == {"days": 14}
-        assert rules.keys() == {"unfinished-uploads", "old-versions", "expiry"}
+    def test_a_key_of_ones_own_encrypts_all_but_access_logs(self, prod, dev, key):
+        def rules(found, stem: str) -> list:
+            return found.named(f"{stem}-encryption").inputs["rules"]
 
-    def test_artefacts_never_expire(self, up):
-        rules = up("prod").named("aws-prod-stores-artefacts-lifecycle").inputs["rules"]
-        assert not any("expiration" in rule for rule in rules)
+        by_s3 = [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}]
+        with_ours = {"sseAlgorithm": "aws:kms", "kmsMasterKeyId": key}
+        for use in STORES:
+            assert rules(dev, f"aws-dev-stores-{use}") == by_s3
+            assert rules(prod, f"aws-prod-stores-{use}") == [
+                {"applyServerSideEncryptionByDefault": with_ours, "bucketKeyEnabled": True}
+            ]
+        assert rules(prod, "aws-prod-stores-access-logs") == by_s3
 
-    def test_a_key_of_ones_own_encrypts_where_the_stage_asks_for_it(self, up):
-        def algorithm(stage: str) -> str:
-            (rule,) = up(stage).named(f"aws-{stage}-stores-data-encryption").inputs["rules"]
-            return rule["applyServerSideEncryptionByDefault"]["sseAlgorithm"]
+    def test_what_is_no_longer_needed_goes_by_itself(self, prod, dev):
+        def rules(found, stem: str) -> list:
+            return found.named(f"{stem}-lifecycle").inputs["rules"]
 
-        assert (algorithm("dev"), algorithm("prod")) == ("AES256", "aws:kms")
+        for use in ("artefacts", "data", "approvals"):  # none of these expires
+            assert rules(prod, f"aws-prod-stores-{use}") == [UNFINISHED, old(365)]
+        assert rules(prod, "aws-prod-stores-captures") == [UNFINISHED, old(90), expiry(90)]
+        assert rules(dev, "aws-dev-stores-captures") == [UNFINISHED, old(7), expiry(14)]
+        assert rules(prod, "aws-prod-stores-access-logs") == [UNFINISHED, old(365), expiry(365)]
+
+
+def tls_only(arn: str) -> dict:
+    return {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [arn, f"{arn}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+class TestKey:
+    USE = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey")
+    LOGS = "arn:aws:logs:eu-west-1:111122223333:log-group:*"
+
+    def policy(self) -> list[dict]:
+        return [
+            {"Sid": "TheAccountDecides", "Effect": "Allow", "Principal": ROOT, "Action": "kms:*", "Resource": "*"},
+            {
+                "Sid": "Logs",
+                "Effect": "Allow",
+                "Principal": {"Service": "logs.eu-west-1.amazonaws.com"},
+                "Action": [*self.USE],
+                "Resource": "*",
+                "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": self.LOGS}},
+            },
+            {
+                "Sid": "Notices",
+                "Effect": "Allow",
+                "Principal": {"Service": ["sns.amazonaws.com", "cloudwatch.amazonaws.com", "budgets.amazonaws.com"]},
+                "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+                "Resource": "*",
+                "Condition": OWN,
+            },
+        ]
+
+    def test_the_account_decides_and_three_services_may_use_it(self, prod):
+        assert document(prod, "aws-prod-keys-key") == statements(*self.policy())
+
+    def test_administrators_manage_it_and_cannot_use_it(self, whole):
+        people = ["arn:aws:iam::111122223333:role/keys"]
+        *others, administrators = document(whole("prod", key_administrators=people), "aws-prod-keys-key")["Statement"]
+        assert others == self.policy()
+        assert administrators["Principal"] == {"AWS": people}
+        assert not {"kms:*", *self.USE} & set(administrators["Action"])
+
+    def test_it_rotates_and_can_be_brought_back_for_thirty_days(self, prod):
+        inputs = prod.named("aws-prod-keys-key").inputs
+        assert (inputs["enableKeyRotation"], inputs["deletionWindowInDays"]) == (True, 30)
+
+    def test_it_encrypts_images_secrets_logs_and_notices(self, prod, key):
+        assert prod.named("aws-prod-secrets-risk-db").inputs["kmsKeyId"] == key
+        assert prod.named("aws-prod-logs-group").inputs["kmsKeyId"] == key
+        assert prod.named("aws-prod-notices-topic").inputs["kmsMasterKeyId"] == key
+        assert prod.named("aws-prod-credit-configuration").inputs["kmsKeyArn"] == key
+
+
+class TestImages:
+    @pytest.mark.parametrize("own", ["runner", "serving"])
+    def test_a_tag_stays_where_it_is_and_what_is_pushed_is_scanned(self, prod, key, own):
+        assert given(prod, f"aws-prod-images-{own}") == {
+            "imageTagMutability": "IMMUTABLE",
+            "imageScanningConfiguration": {"scanOnPush": True},
+            "encryptionConfigurations": [{"encryptionType": "KMS", "kmsKey": key}],
+            "forceDelete": False,
+        }
+
+    def test_images_without_a_tag_go_after_two_weeks(self, prod):
+        (rule,) = document(prod, "aws-prod-images-runner-lifecycle")["rules"]
+        assert rule["action"] == {"type": "expire"}
+        assert rule["selection"] == {
+            "tagStatus": "untagged",
+            "countType": "sinceImagePushed",
+            "countUnit": "days",
+            "countNumber": 14,
+        }
+
+    def test_the_base_image_comes_through_a_cache_of_the_public_registry(self, prod):
+        cache = {"ecrRepositoryPrefix": "mlinfra-85e2c0", "upstreamRegistryUrl": "public.ecr.aws"}
+        assert given(prod, "aws-prod-images-cache") == cache
 
 
 class TestProtection:
-    def test_prod_protects_what_cannot_be_made_again(self, up):
-        kinds = {each.token for each in up("prod", **EVERYTHING).all if each.protect}
-        assert kinds == {
+    def test_prod_protects_what_cannot_be_made_again(self, prod):
+        assert {each.token for each in prod.all if each.protect} == {
             "aws:ecr/repository:Repository",
             "aws:kms/key:Key",
             "aws:s3/bucket:Bucket",
@@ -128,50 +236,73 @@ class TestProtection:
             "aws:secretsmanager/secret:Secret",
         }
 
-    def test_dev_goes_in_one_command_with_all_that_it_holds(self, up):
-        found = up("dev", **EVERYTHING)
-        assert not any(each.protect for each in found.all)
-        assert all(each.inputs["forceDestroy"] for each in found.of("aws:s3/bucket:Bucket"))
-        assert found.of("aws:secretsmanager/secret:Secret")[0].inputs["recoveryWindowInDays"] == 0
+    def test_dev_goes_with_all_that_it_holds_and_prod_keeps_it(self, prod, dev):
+        for found, goes in ((dev, True), (prod, False)):
+            stores = [*found.of("aws:s3/bucket:Bucket"), *found.of("aws:ecr/repository:Repository")]
+            assert {each.inputs.get("forceDestroy", each.inputs.get("forceDelete")) for each in stores} == {goes}
+        assert dev.named("aws-dev-secrets-risk-db").inputs["recoveryWindowInDays"] == 0
+        assert prod.named("aws-prod-secrets-risk-db").inputs["recoveryWindowInDays"] == 30
 
-    def test_a_quota_stays_raised(self, up):
-        assert up(**EVERYTHING).named("aws-dev-compute-l-0123abcd").retained
+    def test_a_secrets_value_is_never_the_stacks(self, prod):
+        assert not [each for each in prod.all if "ecretVersion" in each.token]
 
 
 class TestIdentities:
-    def test_each_role_has_the_policy_that_env_permissions_prints(self, up):
-        found = up("prod", **EVERYTHING)
-        printed = policy(parse(found.exports["environment"]))
-        for identity, printed_as in (("trainer", "trainer"), ("approver", "approver"), ("deployer", "caller")):
-            given = json.loads(found.named(f"aws-prod-identities-{identity}-policy").inputs["policy"])
-            assert given == printed[printed_as], identity
+    TRUSTED = (
+        ("trainer", {"Service": "sagemaker.amazonaws.com"}, {"Condition": OWN}, 1),
+        ("server", {"Service": "sagemaker.amazonaws.com"}, {"Condition": OWN}, 1),
+        ("deployer", ROOT, {}, 4),
+        ("approver", ROOT, {}, 1),
+    )
 
-    def test_sagemaker_may_run_as_trainer_and_server_alone(self, up):
-        trusts = {
-            each.name.rpartition("-")[2]: json.loads(each.inputs["assumeRolePolicy"])["Statement"][0]["Principal"]
-            for each in up().children("aws-dev-identities")
-            if each.token == "aws:iam/role:Role"  # noqa: S105  the name of a claim
-        }
-        service = {"Service": "sagemaker.amazonaws.com"}
-        assert {name for name, principal in trusts.items() if principal == service} == {"trainer", "server"}
+    @pytest.mark.parametrize(("identity", "principal", "narrowed", "hours"), TRUSTED)
+    def test_each_role_is_taken_by_whom_it_is_for(self, prod, identity, principal, narrowed, hours):
+        role = f"aws-prod-identities-{identity}"
+        trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", **narrowed}
+        assert document(prod, role, "assumeRolePolicy") == statements(trust)
+        assert prod.named(role).inputs["maxSessionDuration"] == hours * 3600
 
-    def test_pipelines_are_trusted_by_issuer_audience_and_whole_subject(self, up):
-        found = up(**EVERYTHING)
-        (statement,) = json.loads(found.named("aws-dev-identities-ci").inputs["assumeRolePolicy"])["Statement"]
-        assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
-        assert statement["Condition"] == {
-            "StringEquals": {
-                "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
-                "token.actions.githubusercontent.com:sub": ["repo:acme/risk:environment:dev"],
+    def test_pipelines_are_trusted_by_issuer_audience_and_whole_subject(self, prod):
+        issuer = "token.actions.githubusercontent.com"
+        assert document(prod, "aws-prod-identities-ci", "assumeRolePolicy") == statements(
+            {
+                "Effect": "Allow",
+                "Principal": {"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/{issuer}"},
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": {
+                    "StringEquals": {
+                        f"{issuer}:aud": "sts.amazonaws.com",
+                        f"{issuer}:sub": ["repo:acme/risk:environment:dev", "repo:acme/risk:ref:refs/heads/main"],
+                    }
+                },
             }
-        }
+        )
+        signer = {"url": f"https://{issuer}", "clientIdLists": ["sts.amazonaws.com"]}
+        assert given(prod, "aws-prod-identities-github") == signer
 
-    def test_boundary_and_path_reach_every_role(self, up):
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_each_role_has_the_policy_that_env_permissions_prints(self, whole, stage):
+        found = whole(stage)
+        printed = policy(parse(found.exports["environment"]))
+        named = {"trainer": "trainer", "server": "server", "approver": "approver", "deployer": "caller", "ci": "caller"}
+        for identity, printed_as in named.items():
+            own = f"aws-{stage}-identities-{identity}-policy"
+            assert document(found, own) == printed[printed_as], identity
+
+    def test_nobody_may_everything_of_a_service(self, prod):
+        policies = prod.of("aws:iam/rolePolicy:RolePolicy")
+        assert len(policies) >= 6
+        for each in policies:
+            for row in json.loads(each.inputs["policy"])["Statement"]:
+                actions = [row["Action"]] if isinstance(row["Action"], str) else row["Action"]
+                assert not [action for action in actions if action.endswith("*")], each.name
+
+    def test_boundary_and_path_reach_every_role(self, whole):
         boundary = "arn:aws:iam::111122223333:policy/limits"
-        found = up("prod", **EVERYTHING, permission_boundary=boundary, role_path="/risk/")
-        for role in found.of("aws:iam/role:Role"):
-            assert role.inputs["permissionsBoundary"] == boundary, role.name
-            assert role.inputs["path"] == "/risk/", role.name
+        found = whole("dev", permission_boundary=boundary, role_path="/risk/")
+        roles = found.of("aws:iam/role:Role")
+        assert {each.name.removeprefix("aws-dev-") for each in roles} >= {"money-actor", "identities-ci"}
+        assert {(each.inputs["permissionsBoundary"], each.inputs["path"]) for each in roles} == {(boundary, "/risk/")}
 
     def test_two_systems_of_one_kind_share_a_signer(self, up):
         trusts = [{"system": "github", "subjects": [f"repo:acme/{name}:environment:dev"]} for name in ("a", "b")]
@@ -179,99 +310,225 @@ class TestIdentities:
 
 
 class TestNetwork:
-    def test_dev_has_none(self, up):
-        assert not [each for each in up().all if each.token.startswith(("aws:ec2", "aws:vpc"))]
+    SERVICES = (
+        *("ecr.api", "ecr.dkr", "kms", "logs", "monitoring"),
+        *("sagemaker.api", "sagemaker.runtime", "secretsmanager", "sts"),
+    )
 
-    def test_prod_has_three_private_subnets_and_no_way_out(self, up):
-        found = up("prod")
-        assert len(found.of("aws:ec2/subnet:Subnet")) == 3
-        assert not [each for each in found.all if "atway:" in each.token]
-        ranges = [each.inputs["cidrBlock"] for each in found.of("aws:ec2/subnet:Subnet")]
-        assert sorted(ranges) == ["10.80.0.0/18", "10.80.128.0/18", "10.80.64.0/18"]
+    def test_dev_has_none(self, dev):
+        assert not [each for each in dev.all if each.token.startswith(("aws:ec2", "aws:vpc"))]
 
-    def test_every_service_that_jobs_talk_to_is_inside(self, up):
-        names = {each.inputs["serviceName"] for each in up("prod").of("aws:ec2/vpcEndpoint:VpcEndpoint")}
-        assert {
-            f"com.amazonaws.eu-west-1.{each}" for each in ("s3", "sagemaker.api", "ecr.dkr", "logs", "sts", "kms")
-        } < (names)
+    def test_prod_has_three_private_subnets_and_no_way_out(self, prod):
+        subnets = [given(prod, f"aws-prod-network-subnet-{number}") for number in (1, 2, 3)]
+        assert [(each["cidrBlock"], each["availabilityZone"], each["mapPublicIpOnLaunch"]) for each in subnets] == [
+            ("10.80.0.0/18", "eu-west-1a", False),
+            ("10.80.64.0/18", "eu-west-1b", False),
+            ("10.80.128.0/18", "eu-west-1c", False),
+        ]
+        assert not [each for each in prod.all if "atway:" in each.token or "ec2/route:" in each.token]
 
-    def test_flows_are_logged(self, up):
-        assert len(up("prod").of("aws:ec2/flowLog:FlowLog")) == 1
+    def test_the_services_answer_inside_by_their_own_names(self, prod):
+        endpoints = {each.name: given(prod, each.name) for each in prod.of("aws:ec2/vpcEndpoint:VpcEndpoint")}
+        gateway = endpoints.pop("aws-prod-network-s3")
+        assert (gateway["serviceName"], gateway["vpcEndpointType"]) == ("com.amazonaws.eu-west-1.s3", "Gateway")
+        assert len(gateway["routeTableIds"]) == 1
+        assert sorted(each["serviceName"] for each in endpoints.values()) == [
+            f"com.amazonaws.eu-west-1.{service}" for service in self.SERVICES
+        ]
+        for each in endpoints.values():
+            assert (each["vpcEndpointType"], each["privateDnsEnabled"], len(each["subnetIds"])) == (
+                "Interface",
+                True,
+                3,
+            )
+
+    def test_containers_talk_to_each_other_and_by_tls_to_the_services(self, prod):
+        (services,) = {
+            group
+            for each in prod.of("aws:ec2/vpcEndpoint:VpcEndpoint")
+            for group in each.inputs.get("securityGroupIds", [])
+        }
+        containers = given(prod, "aws-prod-network-nodes-in")["securityGroupId"]
+        among = {
+            "securityGroupId": containers,
+            "referencedSecurityGroupId": containers,
+            "ipProtocol": "-1",
+            "description": "Nodes of one job",
+        }
+        tls = {"ipProtocol": "tcp", "fromPort": 443, "toPort": 443}
+        rules = {
+            each.name.removeprefix("aws-prod-network-"): given(prod, each.name)
+            for each in prod.all
+            if "aws:vpc/securityGroup" in each.token
+        }
+        assert rules == {
+            "nodes-in": among,
+            "nodes-out": among,
+            "services-out": {
+                "securityGroupId": containers,
+                "cidrIpv4": "0.0.0.0/0",
+                "description": "AWS's services; nothing else has a route",
+                **tls,
+            },
+            "endpoints-in": {"securityGroupId": services, "cidrIpv4": "10.80.0.0/16", **tls},
+        }
+        assert services != containers
+
+    def test_flows_are_logged_in_the_name_of_a_role_that_can_do_nothing_else(self, prod):
+        flows = given(prod, "aws-prod-network-flows")
+        group = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/mlinfra/aws-prod-85e2c0"
+        assert (flows["trafficType"], flows["logDestination"]) == ("ALL", group)
+        assert flows["iamRoleArn"] == prod.named("aws-prod-logs-vpc-flow-logs").outputs["arn"]
+        service = {"Service": "vpc-flow-logs.amazonaws.com"}
+        assert document(prod, "aws-prod-logs-vpc-flow-logs", "assumeRolePolicy") == statements(
+            {"Effect": "Allow", "Principal": service, "Action": "sts:AssumeRole", "Condition": OWN}
+        )
+        writes = (*("CreateLogStream", "PutLogEvents"), *("DescribeLogGroups", "DescribeLogStreams"))
+        assert document(prod, "aws-prod-logs-vpc-flow-logs-policy") == statements(
+            {"Effect": "Allow", "Action": [f"logs:{each}" for each in writes], "Resource": f"{group}:*"}
+        )
+
+
+class TestObservation:
+    @pytest.mark.parametrize(("stage", "days"), [("dev", 14), ("staging", 90), ("prod", 365)])
+    def test_logs_end_some_day(self, whole, stage, days):
+        assert whole(stage).named(f"aws-{stage}-logs-group").inputs["retentionInDays"] == days
+
+    def test_cloudwatch_and_budgets_of_this_account_alone_write_notices(self, prod):
+        services = {"Service": ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]}
+        assert document(prod, "aws-prod-notices-policy") == statements(
+            {
+                "Sid": "Notices",
+                "Effect": "Allow",
+                "Principal": services,
+                "Action": "sns:Publish",
+                "Resource": TOPIC,
+                "Condition": OWN,
+            }
+        )
+        mail = {"topic": TOPIC, "protocol": "email", "endpoint": "risk@example.org"}
+        assert given(prod, "aws-prod-notices-mail-1") == mail
+
+    def test_one_page_shows_requests_errors_and_latency_of_the_environments_endpoints(self, prod):
+        widgets = document(prod, "aws-prod-dashboard-page", "dashboardBody")["widgets"]
+        shown = [metric["expression"] for each in widgets for (metric,) in each["properties"]["metrics"]]
+        wanted = ("Invocations", "Invocation5XXErrors", "Invocation4XXErrors", "ModelLatency")
+        assert [metric for metric in wanted if not any(f'MetricName="{metric}"' in each for each in shown)] == []
+        assert [each for each in shown if "85e2c0" not in each] == []
 
 
 class TestMoney:
-    def test_dev_stops_starting_when_the_budget_is_spent(self, up):
-        found = up()
-        (action,) = found.of("aws:budgets/budgetAction:BudgetAction")
-        assert action.inputs["definition"]["iamActionDefinition"]["roles"] == ["mlinfra-aws-dev-deployer-18ecf5"]
-        (denial,) = json.loads(found.named("aws-dev-money-denial").inputs["policy"])["Statement"]
-        assert denial["Effect"] == "Deny"
-        assert not any("Delete" in action or "Stop" in action for action in denial["Action"])
+    def test_people_are_told_at_four_fifths_and_when_the_month_will_not_do(self, prod):
+        notification = {
+            "comparisonOperator": "GREATER_THAN",
+            "thresholdType": "PERCENTAGE",
+            "subscriberSnsTopicArns": [TOPIC],
+        }
+        assert given(prod, "aws-prod-money-budget") == {
+            "budgetType": "COST",
+            "limitAmount": "2000",
+            "limitUnit": "USD",
+            "timeUnit": "MONTHLY",
+            "costFilters": [{"name": "TagKeyValue", "values": ["user:mlinfra_environment$aws-prod"]}],
+            "notifications": [
+                {"notificationType": "ACTUAL", "threshold": 80, **notification},
+                {"notificationType": "FORECASTED", "threshold": 100, **notification},
+            ],
+        }
 
-    def test_prod_is_told_and_goes_on(self, up):
-        found = up("prod")
-        assert len(found.of("aws:budgets/budget:Budget")) == 1
-        assert not found.of("aws:budgets/budgetAction:BudgetAction")
+    def test_dev_stops_starting_when_the_budget_is_spent(self, dev):
+        denial = dev.named("aws-dev-money-denial")
+        stop = given(dev, "aws-dev-money-stop")
+        assert stop["definition"] == {
+            "iamActionDefinition": {
+                "policyArn": denial.outputs["arn"],
+                "roles": ["mlinfra-aws-dev-deployer-18ecf5", "mlinfra-aws-dev-ci-18ecf5"],
+            }
+        }
+        assert stop["actionThreshold"] == {"actionThresholdType": "PERCENTAGE", "actionThresholdValue": 100}
+        assert (stop["actionType"], stop["approvalModel"]) == ("APPLY_IAM_POLICY", "AUTOMATIC")
+        starts = [
+            *("CreateTrainingJob", "CreateProcessingJob", "CreateTransformJob"),
+            *("CreateEndpoint", "UpdateEndpoint", "UpdateEndpointWeightsAndCapacities"),
+        ]
+        assert json.loads(denial.inputs["policy"]) == statements(
+            {"Effect": "Deny", "Action": [f"sagemaker:{each}" for each in starts], "Resource": "*"}
+        )
 
-    def test_none_is_made_where_none_is_wanted(self, up):
-        assert not up(budget=0).of("aws:budgets/budget:Budget")
+    def test_what_stops_can_attach_that_one_denial_and_nothing_else(self, dev):
+        assert document(dev, "aws-dev-money-actor-policy") == statements(
+            {
+                "Effect": "Allow",
+                "Action": ["iam:AttachRolePolicy", "iam:DetachRolePolicy"],
+                "Resource": f"arn:aws:iam::{ACCOUNT}:role/*",
+                "Condition": {"ArnEquals": {"iam:PolicyARN": dev.named("aws-dev-money-denial").outputs["arn"]}},
+            }
+        )
+
+    def test_prod_goes_on(self, prod):
+        assert not prod.of("aws:budgets/budgetAction:BudgetAction")
+
+    def test_none_is_made_where_none_is_wanted(self, whole):
+        assert not whole(budget=0).of("aws:budgets/budget:Budget")
 
 
 class TestEndpoints:
-    def test_a_whole_endpoint_says_that_it_is_the_stacks(self, up):
-        found = up("prod", **EVERYTHING).named("aws-prod-credit-endpoint")
-        assert found.inputs["tags"]["mlinfra_owner"] == "stack"
+    def test_a_whole_endpoint_says_that_it_is_the_stacks(self, prod):
+        tags = prod.named("aws-prod-credit-endpoint").inputs["tags"]
+        assert (tags["mlinfra_name"], tags["mlinfra_owner"]) == ("credit", "stack")
 
-    def test_its_configuration_has_a_name_of_the_engines_so_that_the_new_one_comes_first(self, up):
-        found = up("prod", **EVERYTHING).named("aws-prod-credit-configuration")
-        assert found.inputs["name"].startswith("aws-prod-credit-configuration-")
+    def test_its_container_runs_as_the_server_inside_the_network(self, prod):
+        model = given(prod, "aws-prod-credit-model")
+        assert model["executionRoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/mlinfra-aws-prod-server-85e2c0"
+        assert len(model["vpcConfig"]["subnets"]) == 3
+        containers = given(prod, "aws-prod-network-nodes-in")["securityGroupId"]
+        assert model["vpcConfig"]["securityGroupIds"] == [containers]
 
-    def test_alarms_turn_an_update_back_where_the_stage_has_alarms(self, up):
-        prod = up("prod", **EVERYTHING).named("aws-prod-credit-endpoint").inputs
-        assert len(prod["deploymentConfig"]["autoRollbackConfiguration"]["alarms"]) == 2
-        assert "deploymentConfig" not in up("dev", **EVERYTHING).named("aws-dev-credit-endpoint").inputs
+    def test_its_configuration_has_a_name_of_the_engines_so_that_the_new_one_comes_first(self, prod):
+        name = prod.named("aws-prod-credit-configuration").inputs["name"]
+        assert name.startswith("aws-prod-credit-configuration-")
 
-    def test_it_scales_between_its_bounds(self, up):
-        target = up("dev", **EVERYTHING).named("aws-dev-credit-target").inputs
+    @pytest.mark.parametrize(
+        ("metric", "statistic", "threshold"),
+        [
+            ("Invocation5XXErrors", {"statistic": "Sum"}, 5),
+            ("ModelLatency", {"extendedStatistic": "p99"}, 1_000_000),
+        ],
+    )
+    def test_errors_and_slowness_wake_people(self, prod, metric, statistic, threshold):
+        assert given(prod, f"aws-prod-credit-{metric.lower()}") == {
+            "namespace": "AWS/SageMaker",
+            "metricName": metric,
+            "dimensions": {"EndpointName": "credit-85e2c0", "VariantName": "main"},
+            **statistic,
+            "comparisonOperator": "GreaterThanThreshold",
+            "threshold": threshold,
+            "period": 60,
+            "evaluationPeriods": 2,
+            "treatMissingData": "notBreaching",
+            "alarmActions": [TOPIC],
+        }
+
+    def test_a_tenth_gets_an_update_first_and_an_alarm_turns_it_back(self, prod, dev):
+        alarms = [f"mlinfra-credit-85e2c0-{metric}" for metric in ("Invocation5XXErrors", "ModelLatency")]
+        assert given(prod, "aws-prod-credit-endpoint")["deploymentConfig"] == {
+            "autoRollbackConfiguration": {"alarms": [{"alarmName": alarm} for alarm in alarms]},
+            "blueGreenUpdatePolicy": {
+                "terminationWaitInSeconds": 300,
+                "trafficRoutingConfiguration": {
+                    "type": "CANARY",
+                    "waitIntervalInSeconds": 300,
+                    "canarySize": {"type": "CAPACITY_PERCENT", "value": 10},
+                },
+            },
+        }
+        assert "deploymentConfig" not in given(dev, "aws-dev-credit-endpoint")
+
+    def test_it_scales_between_its_bounds(self, dev):
+        target, scaling = given(dev, "aws-dev-credit-target"), given(dev, "aws-dev-credit-scaling")
         assert (target["minCapacity"], target["maxCapacity"]) == (1, 3)
-
-
-class TestAdopting:
-    ADOPTED: ClassVar = {
-        "buckets": {"artefacts": "acme-artefacts"},
-        "key": "arn:aws:kms:eu-west-1:111122223333:key/acme",
-        "network": {"vpc": "vpc-0a", "subnets": ["subnet-0a"], "security_groups": ["sg-0a"]},
-        "roles": {"trainer": "arn:aws:iam::111122223333:role/acme-trainer"},
-        "topic": "arn:aws:sns:eu-west-1:111122223333:acme",
-    }
-
-    def test_what_exists_is_used(self, up):
-        environment = parse(up("prod", adopt=self.ADOPTED).exports["environment"])
-        assert environment.stores["artefacts"].uri == "s3://acme-artefacts"
-        assert environment.identities["trainer"].endswith("role/acme-trainer")
-        assert environment.network.subnets == ("subnet-0a",)
-        assert environment.observability.notify == self.ADOPTED["topic"]
-
-    def test_what_exists_is_not_made(self, up):
-        found = up("prod", adopt=self.ADOPTED)
-        made = [each for each in found.all if each.custom and not each.adopted]
-        tokens = {each.token for each in made}
-        assert "aws:ec2/vpc:Vpc" not in tokens
-        assert "aws:kms/key:Key" not in tokens
-        assert "aws:sns/topic:Topic" not in tokens
-        assert "aws-prod-identities-trainer" not in {each.name for each in made}
-        assert [each.adopted for each in found.children("aws-prod-stores-artefacts")] == ["acme-artefacts"]
-
-    def test_what_exists_is_not_protected_so_that_the_stack_can_let_go_of_it(self, up):
-        assert not [each for each in up("prod", adopt=self.ADOPTED).all if each.adopted and each.protect]
-
-
-def test_a_provider_given_to_the_stack_reaches_every_child(configured):
-    configuration = configured("prod", **EVERYTHING)
-
-    def program() -> None:
-        provider = pulumi_aws.Provider("mine", region="eu-west-1")
-        AwsStack(configuration.name, configuration, pulumi.ResourceOptions(providers=[provider]))
-
-    found = run(program, config={"aws:region": "eu-west-1"})
-    assert [each.name for each in found.all if each.token.startswith("aws:") and each.provider != "mine"] == []
+        assert scaling["targetTrackingScalingPolicyConfiguration"] == {
+            "predefinedMetricSpecification": {"predefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+            "targetValue": 600,
+            "scaleInCooldown": 300,
+        }

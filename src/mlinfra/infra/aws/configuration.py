@@ -8,7 +8,7 @@ from pydantic import Field
 
 from mlinfra.errors import Problem
 from mlinfra.infra.configuration import CloudConfiguration, Part, Rule, address_range, one_network
-from mlinfra.spec.names import Name  # noqa: TC001  pydantic reads the annotation
+from mlinfra.spec.names import EndpointName, Name  # noqa: TC001  pydantic reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,6 +97,9 @@ class AwsConfiguration(CloudConfiguration):
     models: tuple[Name, ...] = Field((), description="Models whose package groups the stack makes")
     secrets: tuple[Name, ...] = Field((), description="Secrets that jobs may read; the stack makes them empty")
     endpoints: dict[Name, Endpoint] = Field(default_factory=dict, description="Endpoints that the stack owns whole")
+    watched: tuple[EndpointName, ...] = Field(
+        (), description="Endpoints of `mlinfra endpoint deploy` whose errors and slowness alarms tell of"
+    )
     network: Network = Field(default_factory=Network, description="The network that the stack makes: cidr")
     isolated: bool = Field(default=False, description="Containers reach no network at all, not even their stores")
     adopt: Adopted = Field(default_factory=Adopted, description="What exists already and is used")
@@ -145,10 +148,24 @@ def _ranges(configuration: AwsConfiguration) -> Iterable[Problem]:
             )
 
 
+def _watched(configuration: AwsConfiguration) -> Iterable[Problem]:
+    for place, name in enumerate(configuration.watched):
+        if name in configuration.endpoints:
+            yield Problem(
+                "an endpoint that the stack owns has alarms of its own",
+                f"watched.{place}",
+                given=name,
+                allowed="an endpoint that `mlinfra endpoint deploy` makes",
+            )
+        if name in configuration.watched[:place]:
+            yield Problem("is watched twice", f"watched.{place}", given=name, allowed="each endpoint once")
+
+
 AwsConfiguration.RULES = (
     *CloudConfiguration.RULES,
     Rule(("adopt", "account"), _own_account),
     Rule(("adopt", "region"), _own_region),
     one_network(),
     Rule(("endpoints",), _ranges),
+    Rule(("watched", "endpoints"), _watched),
 )

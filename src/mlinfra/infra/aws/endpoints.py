@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pulumi import Output, ResourceOptions
 from pulumi_aws import appautoscaling, cloudwatch, sagemaker
 
+from mlinfra.infra.aws import names
 from mlinfra.infra.component import Component
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Endpoint(Component):
         super().__init__("aws:Endpoint", name, configuration, options)
         self._aws = configuration
         self._wanted = wanted
-        self.physical = f"{endpoint}-{configuration.suffix}"
+        self.physical = names.endpoint(configuration, endpoint)
         tags = {**self.tags, "mlinfra_name": endpoint, "mlinfra_owner": "stack"}
         model = self._model(role, subnets, security_groups, tags)
         config = self._configuration(model, key, tags)

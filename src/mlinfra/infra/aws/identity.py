@@ -57,7 +57,9 @@ class Identities(Component):
         self._signers: dict[str, iam.OpenIdConnectProvider] = {}
         self.arns = {identity: names.role_arn(configuration, identity) for identity in ROLES}
         policies = _policies(configuration, {**facts, "identities": self.arns})
-        adopted = {str(identity) for identity in configuration.adopt.roles}
+        adopted = {str(identity): arn.rpartition("/")[2] for identity, arn in configuration.adopt.roles.items()}
+        for identity, role in adopted.items():
+            self.adopted(iam.Role, identity, role)  # a slip in its name is found out
         self.roles = {
             identity: self._role(identity, _trust(configuration, identity), policies)
             for identity in ROLES
@@ -102,15 +104,17 @@ class Identities(Component):
     def _signer(self, trust: Trust) -> Output[str]:
         """The ARN of the account's provider for an issuer: adopted, or made once for all trusts in it."""
         adopted = {str(system): arn for system, arn in self._aws.adopt.identity_providers.items()}.get(trust.system)
-        if adopted:
-            return Output.from_input(adopted)
         if trust.system not in self._signers:
-            self._signers[trust.system] = iam.OpenIdConnectProvider(
-                self.named(trust.system),
-                url=trust.signed_by,
-                client_id_lists=[_audience(trust)],
-                tags=self.tags,
-                opts=self.child(),
+            self._signers[trust.system] = (
+                self.adopted(iam.OpenIdConnectProvider, trust.system, adopted)
+                if adopted
+                else iam.OpenIdConnectProvider(
+                    self.named(trust.system),
+                    url=trust.signed_by,
+                    client_id_lists=[_audience(trust)],
+                    tags=self.tags,
+                    opts=self.child(),
+                )
             )
         found: Output[str] = self._signers[trust.system].arn
         return found

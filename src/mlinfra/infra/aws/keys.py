@@ -37,7 +37,7 @@ class Key(Component):
         """Register it."""
         super().__init__("aws:Key", name, configuration, options)
         if configuration.adopt.key:
-            key = self.adopted(kms.Key, "key", configuration.adopt.key)
+            self.arn: Output[str] = self.adopted(kms.Key, "key", configuration.adopt.key).id
         else:
             key = kms.Key(
                 self.named("key"),
@@ -54,7 +54,7 @@ class Key(Component):
                 target_key_id=key.key_id,
                 opts=self.child(),
             )
-        self.arn: Output[str] = key.arn
+            self.arn = key.arn
         self.finish(arn=self.arn)
 
 

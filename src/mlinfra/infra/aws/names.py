@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.catalog.aws.addresses import domain, partition
+from mlinfra.spec.names import derive_name
 
 if TYPE_CHECKING:
     from mlinfra.infra.aws.configuration import AwsConfiguration
@@ -30,6 +31,11 @@ def role_arn(configuration: AwsConfiguration, identity: str) -> str:
     adopted = {str(name): str(arn) for name, arn in configuration.adopt.roles.items()}.get(identity)
     own = f"role{configuration.role_path}{role(configuration, identity)}"
     return adopted or f"arn:{partition(configuration.region)}:iam::{configuration.account}:{own}"
+
+
+def endpoint(configuration: AwsConfiguration, name: str) -> str:
+    """What SageMaker knows an endpoint by, the adapter's as well as the stack's: `credit-risk-1a2b3c`."""
+    return derive_name("endpoint", "aws", name, environment_id=configuration.native_id)
 
 
 def arn(configuration: AwsConfiguration, service: str, resource: str) -> str:

@@ -47,9 +47,14 @@ class Network(Component):
         self._aws = configuration
         adopted = configuration.adopt.network
         if adopted:
-            self.vpc: Output[str] = Output.from_input(adopted.vpc)
-            self.subnets = [Output.from_input(each) for each in adopted.subnets]
-            self.security_groups = [Output.from_input(each) for each in adopted.security_groups]
+            self.vpc: Output[str] = self.adopted(ec2.Vpc, "vpc", adopted.vpc).id
+            self.subnets: list[Output[str]] = [
+                self.adopted(ec2.Subnet, f"subnet-{number + 1}", each).id for number, each in enumerate(adopted.subnets)
+            ]
+            self.security_groups: list[Output[str]] = [
+                self.adopted(ec2.SecurityGroup, f"group-{number + 1}", each).id
+                for number, each in enumerate(adopted.security_groups)
+            ]
         else:
             self._make(logs)
         self.finish(vpc=self.vpc, subnets=self.subnets, security_groups=self.security_groups)

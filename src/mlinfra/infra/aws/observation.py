@@ -21,6 +21,13 @@ _WRITE = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogGroups",
 _RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 _TOLD_BY = ("cloudwatch", "budgets")
 _WIDTH, _HEIGHT = 12, 6
+_MINUTE = 60  # seconds; SageMaker tells its figures once a minute
+_MINUTES = 2  # that an endpoint is unwell before it wakes somebody
+# What, the metric and its highest average, in words too: an error is 1 and no error 0, latency is in microseconds.
+_ALARMS = (
+    ("errors", "Invocation5XXErrors", 0.01, "answers more than 1 request in 100 with 5xx"),
+    ("latency", "ModelLatency", 1_000_000.0, "takes more than 1 s to answer, on average"),
+)
 
 
 class Logs(Component):
@@ -95,7 +102,7 @@ class Notices(Component):
         """Register it."""
         super().__init__("aws:Notices", name, configuration, options)
         if configuration.adopt.topic:
-            self.topic: Output[str] = Output.from_input(configuration.adopt.topic)
+            self.topic: Output[str] = self.adopted(sns.Topic, "topic", configuration.adopt.topic).id
         else:
             made = sns.Topic(
                 self.named("topic"),
@@ -122,6 +129,45 @@ class Notices(Component):
         self.finish(topic=self.topic)
 
 
+class Alarms(Component):
+    """Errors and slowness of an endpoint that the adapter deploys, whatever variants it has.
+
+    SageMaker tells its figures by variant, whose names the adapter makes up anew with every version, and an alarm on a
+    metric names one. A query of Metrics Insights takes all that the endpoint has together; it knows no percentile, and
+    CloudWatch evaluates 200 such alarms in an account and region unless its quota is raised.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        configuration: AwsConfiguration,
+        *,
+        endpoint: str,
+        topic: Input[str],
+        options: ResourceOptions | None = None,
+    ) -> None:
+        """Register them. `endpoint` is its name in the kit."""
+        super().__init__("aws:Alarms", name, configuration, options)
+        physical = names.endpoint(configuration, endpoint)
+        for own, metric, above, what in _ALARMS:
+            cloudwatch.MetricAlarm(
+                self.named(own),
+                name=f"mlinfra-{physical}-{own}",
+                alarm_description=f"endpoint {endpoint} {what}",
+                metric_queries=[
+                    {"id": own, "expression": _average(metric, physical), "period": _MINUTE, "return_data": True}
+                ],
+                comparison_operator="GreaterThanThreshold",
+                threshold=above,
+                evaluation_periods=_MINUTES,
+                treat_missing_data="notBreaching",
+                alarm_actions=[topic],
+                tags={**self.tags, "mlinfra_name": endpoint},
+                opts=self.child(),
+            )
+        self.finish(endpoint=physical)
+
+
 class Dashboard(Component):
     """One page: requests, errors and latency of every endpoint of the environment, and its jobs' failures."""
 
@@ -144,6 +190,12 @@ class Dashboard(Component):
 def retention(days: int) -> int:
     """The number of days that CloudWatch Logs knows, not below the one asked for where there is one."""
     return next((each for each in _RETENTIONS if each >= days), _RETENTIONS[-1])
+
+
+def _average(metric: str, endpoint: str) -> str:
+    """SCHEMA leaves out the same figures told by configuration as well."""
+    source = 'SCHEMA("AWS/SageMaker", EndpointName, VariantName)'
+    return f"SELECT AVG({metric}) FROM {source} WHERE EndpointName = '{endpoint}'"  # noqa: S608  no user's text in it
 
 
 def _publishers(configuration: AwsConfiguration, arn: str) -> names.Document:

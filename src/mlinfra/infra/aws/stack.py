@@ -12,7 +12,7 @@ from mlinfra.infra.aws.keys import Key
 from mlinfra.infra.aws.models import ModelGroups
 from mlinfra.infra.aws.money import Budget
 from mlinfra.infra.aws.network import Network
-from mlinfra.infra.aws.observation import Dashboard, Logs, Notices
+from mlinfra.infra.aws.observation import Alarms, Dashboard, Logs, Notices
 from mlinfra.infra.aws.secrets import Secrets
 from mlinfra.infra.aws.storage import Buckets
 from mlinfra.infra.component import Component
@@ -50,6 +50,7 @@ class AwsStack(Component):
         self.dashboard = (
             Dashboard(self.named("dashboard"), configuration, options=self.child()) if self.profile.alarms else None
         )
+        self.alarms = self._alarms()
         self._budget()
         self.endpoints = self._endpoints(key)
         self.finish(environment=configuration.suffix)
@@ -93,6 +94,21 @@ class AwsStack(Component):
             stops=stops if self.profile.budget_stops else None,
             options=self.child(),
         )
+
+    def _alarms(self) -> dict[str, Alarms]:
+        """Of the adapter's endpoints; those of the stack's own are theirs."""
+        if self.notices is None or not self.profile.alarms:
+            return {}
+        return {
+            endpoint: Alarms(
+                self.named(f"{endpoint}-alarms"),
+                self.configuration,
+                endpoint=endpoint,
+                topic=self.notices.topic,
+                options=self.child(),
+            )
+            for endpoint in self.configuration.watched
+        }
 
     def _endpoints(self, key: Output[str] | None) -> dict[str, Endpoint]:
         return {

@@ -84,6 +84,7 @@ def _key(
         vault_name=vault.name,
         resource_group_name=group.name,
         properties=azure.keyvault.KeyPropertiesArgs(kty="RSA", key_size=3072),
+        tags=dict(wanted.tags),
         opts=guarded,
     )
     return vault, key

@@ -20,7 +20,7 @@ _IDLE = "PT10M"  # before a machine without work goes: a warm start for the next
 
 
 class Compute(Component):
-    """The workspace's clusters, by their names."""
+    """The workspace's clusters: `names` are what the workspace calls them, `about` what the adapter chooses by."""
 
     def __init__(
         self,
@@ -39,11 +39,17 @@ class Compute(Component):
         self.clusters = {
             cluster: self._cluster(cluster, wanted, after) for cluster, wanted in configuration.clusters.items()
         }
+        self.about = {
+            cluster: {"machine": wanted.machine, "spot": self._is_spot(wanted)}
+            for cluster, wanted in configuration.clusters.items()
+        }
         self.names = {cluster: names.cluster(cluster) for cluster in configuration.clusters}
         self.finish(clusters=self.names)
 
+    def _is_spot(self, wanted: Cluster) -> bool:
+        return self.profile.spot if wanted.spot is None else wanted.spot
+
     def _cluster(self, cluster: str, wanted: Cluster, after: ResourceOptions) -> ml.Compute:
-        spot = self.profile.spot if wanted.spot is None else wanted.spot
         return ml.Compute(
             self.named(cluster),
             compute_name=names.cluster(cluster),
@@ -56,7 +62,7 @@ class Compute(Component):
                 disable_local_auth=True,
                 properties=ml.AmlComputePropertiesArgs(
                     vm_size=wanted.machine,
-                    vm_priority=ml.VmPriority.LOW_PRIORITY if spot else ml.VmPriority.DEDICATED,
+                    vm_priority=ml.VmPriority.LOW_PRIORITY if self._is_spot(wanted) else ml.VmPriority.DEDICATED,
                     remote_login_port_public_access=ml.RemoteLoginPortPublicAccess.DISABLED,
                     enable_node_public_ip=not self.profile.private_network,
                     scale_settings=ml.ScaleSettingsArgs(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 STORES = ("artefacts", "data", "captures", "approvals")
 IDENTITIES = ("trainer", "server", "deployer", "approver")
+_OWNED = ("storage_account", "data_account", "key_vault", "key", "registry", "workspace")  # of one subscription
 _GUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _GROUP = rf"/subscriptions/{_GUID}/resourceGroups/[\w.()-]+"
 _RANGE = address_range("10.80.0.0/20", largest=8, smallest=28, what="subnet")
@@ -50,9 +51,10 @@ class AdoptedNetwork(Part):
         pattern=_id(r"Microsoft\.Network/virtualNetworks/[\w.-]+/subnets/[\w.-]+"),
         description="Subnet for private endpoints, by its resource id",
     )
-    zones: dict[Literal["amlworkspace", "notebooks", "blob", "dfs", "vault", "registry"], str] = Field(
-        default_factory=dict, description="Private DNS zones by what they are for, by resource id"
-    )
+    zones: dict[
+        Literal["amlworkspace", "notebooks", "blob", "dfs", "vault", "registry"],
+        Annotated[str, Field(pattern=_id(r"Microsoft\.Network/privateDnsZones/[\w.-]+"))],
+    ] = Field(default_factory=dict, description="Private DNS zones by what they are for, by resource id")
 
 
 class Adopted(Part):
@@ -64,9 +66,19 @@ class Adopted(Part):
     storage_account: Annotated[str, Field(pattern=_id(r"Microsoft\.Storage/storageAccounts/[a-z0-9]+"))] | None = Field(
         None, description="Storage account of artefacts, captures and approvals, by its resource id"
     )
+    data_account: Annotated[str, Field(pattern=_id(r"Microsoft\.Storage/storageAccounts/[a-z0-9]+"))] | None = Field(
+        None, description="Storage account of data, with hierarchical namespace, by its resource id"
+    )
     key_vault: Annotated[str, Field(pattern=_id(r"Microsoft\.KeyVault/vaults/[\w-]+"))] | None = Field(
         None, description="Key Vault, by its resource id"
     )
+    key: Annotated[str, Field(pattern=_id(r"Microsoft\.KeyVault/vaults/[\w-]+/keys/[\w-]+"))] | None = Field(
+        None, description="Key that encrypts what the stack makes, by resource id; its vault has rights by role"
+    )
+    identities: dict[
+        Literal["trainer", "server", "deployer", "approver", "ci"],
+        Annotated[str, Field(pattern=_id(r"Microsoft\.ManagedIdentity/userAssignedIdentities/[\w-]+"))],
+    ] = Field(default_factory=dict, description="User-assigned identities by what each is, by resource id")
     registry: Annotated[str, Field(pattern=_id(r"Microsoft\.ContainerRegistry/registries/\w+"))] | None = Field(
         None, description="Container registry, by its resource id"
     )
@@ -87,6 +99,26 @@ class Cluster(Part):
     spot: bool | None = Field(None, description="Spare capacity; left out: the stage's own choice")
 
 
+class EndpointScale(Part):
+    """How many instances an endpoint has."""
+
+    min: int = Field(0, ge=0, description="Least instances; 0 for the stage's own")
+    max: int = Field(0, ge=0, description="Most instances; more than the least scales by requests")
+    requests_per_minute: int = Field(600, ge=1, description="Requests a minute that one instance shall get")
+
+
+class Endpoint(Part):
+    """An endpoint that the stack owns whole; `mlinfra endpoint deploy` refuses it."""
+
+    image: str = Field(description="Serving image in the environment's registry, by digest")
+    model: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}[a-z0-9]:\d+$")] = Field(
+        description="Registered version, as `mlinfra model list` tells it: NAME:VERSION"
+    )
+    machine: Annotated[str, Field(pattern=r"^Standard_\w+$")] = Field("Standard_DS3_v2", description="VM size")
+    scale: EndpointScale = Field(default_factory=EndpointScale, description="Instances: min, max, requests_per_minute")
+    env: dict[str, str] = Field(default_factory=dict, description="Variables of the container")
+
+
 class AzureConfiguration(CloudConfiguration):
     """An environment in a subscription and region of Azure."""
 
@@ -97,6 +129,9 @@ class AzureConfiguration(CloudConfiguration):
     clusters: dict[Name, Cluster] = Field(default_factory=dict, description="Clusters for jobs; none: serverless")
     endpoints: tuple[Name, ...] = Field(
         (), description="Endpoints whose shells the stack makes; the adapter deploys into them"
+    )
+    whole_endpoints: dict[Name, Endpoint] = Field(
+        default_factory=dict, description="Endpoints that the stack owns whole: model, deployment, traffic, scaling"
     )
     endpoint_auth: Literal["Key", "AADToken"] | None = Field(
         None, description="How callers show who they are; left out: keys in dev, Entra tokens elsewhere"
@@ -130,13 +165,18 @@ class AzureConfiguration(CloudConfiguration):
 
 
 def _own_subscription(configuration: AzureConfiguration) -> Iterable[Problem]:
-    """A workspace's own parts lie in its subscription; networks and logs may be another's."""
-    for name in ("storage_account", "key_vault", "registry", "workspace"):
-        given = getattr(configuration.adopt, name)
+    """A workspace's own parts lie in its subscription, and so does what its roles can be given on.
+
+    Networks and logs may be another's. A key's vault may not: a workspace asks for one of its own subscription.
+    """
+    adopted = configuration.adopt
+    owned = {f"adopt.{name}": getattr(adopted, name) for name in _OWNED}
+    owned |= {f"adopt.identities.{identity}": native_id for identity, native_id in adopted.identities.items()}
+    for path, given in owned.items():
         if given and not given.startswith(f"/subscriptions/{configuration.account}/"):
             yield Problem(
                 "lies in another subscription",
-                f"adopt.{name}",
+                path,
                 given=given,
                 allowed=f"one in subscription {configuration.account}",
             )
@@ -153,6 +193,40 @@ def _own_group(configuration: AzureConfiguration) -> Iterable[Problem]:
         )
 
 
+def _two_accounts(configuration: AzureConfiguration) -> Iterable[Problem]:
+    """Folders and versions exclude each other, and a name leads to one private endpoint."""
+    adopted = configuration.adopt
+    if adopted.data_account and adopted.data_account == adopted.storage_account:
+        yield Problem(
+            "data lie in an account of their own",
+            "adopt.data_account",
+            given=adopted.data_account,
+            allowed="another than adopt.storage_account",
+        )
+
+
+def _one_owner(configuration: AzureConfiguration) -> Iterable[Problem]:
+    for name in sorted(set(configuration.endpoints) & set(configuration.whole_endpoints)):
+        yield Problem(
+            "is the adapter's to deploy into, or the stack's whole",
+            f"whole_endpoints.{name}",
+            given=name,
+            allowed="one of mlinfra:endpoints and mlinfra:whole_endpoints",
+        )
+
+
+def _ranges(configuration: AzureConfiguration) -> Iterable[Problem]:
+    for name, endpoint in configuration.whole_endpoints.items():
+        least = endpoint.scale.min or configuration.profile.replicas
+        if 0 < endpoint.scale.max < least:
+            yield Problem(
+                "scales to less than its least",
+                f"whole_endpoints.{name}.scale.max",
+                given=str(endpoint.scale.max),
+                allowed=f"0, or {least} or more",
+            )
+
+
 def _no_way_out(configuration: AzureConfiguration) -> Iterable[Problem]:
     if configuration.isolated and configuration.network.hosts:
         given = ", ".join(configuration.network.hosts)
@@ -163,6 +237,9 @@ AzureConfiguration.RULES = (
     *CloudConfiguration.RULES,
     Rule(("adopt", "account"), _own_subscription),
     Rule(("adopt",), _own_group),
+    Rule(("adopt",), _two_accounts),
     one_network("hosts"),
     Rule(("network", "isolated"), _no_way_out),
+    Rule(("endpoints", "whole_endpoints"), _one_owner),
+    Rule(("whole_endpoints", "stage", "settings"), _ranges),
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pulumi import ResourceOptions
 from pulumi_azure_native import machinelearningservices as ml
 
+from mlinfra.infra.azure import names
 from mlinfra.infra.component import Component
 
 if TYPE_CHECKING:
@@ -34,23 +35,28 @@ class Endpoints(Component):
     ) -> None:
         """Register them. `identity` is the one that servers run as."""
         super().__init__("azure:Endpoints", name, configuration, options)
-        private = self.profile.private_network
-        auth = configuration.endpoint_auth or ("AADToken" if private else "Key")
         self.shells = {
             endpoint: ml.OnlineEndpoint(
                 self.named(endpoint),
-                endpoint_name=f"{endpoint}-{configuration.suffix}",
+                endpoint_name=names.endpoint(configuration, endpoint),
                 workspace_name=configuration.workspace,
                 resource_group_name=configuration.resource_group,
                 location=configuration.region,
                 kind="Managed",
                 identity=ml.ManagedServiceIdentityArgs(type="UserAssigned", user_assigned_identities=[identity]),
-                properties=ml.OnlineEndpointPropertiesArgs(
-                    auth_mode=auth, public_network_access="Disabled" if private else "Enabled"
-                ),
+                properties=entry(configuration),
                 tags={**self.tags, "mlinfra_name": endpoint},
                 opts=self.child(ResourceOptions(ignore_changes=["properties", "tags"], depends_on=[workspace])),
             )
             for endpoint in configuration.endpoints
         }
         self.finish(endpoints={endpoint: shell.name for endpoint, shell in self.shells.items()})
+
+
+def entry(configuration: AzureConfiguration) -> ml.OnlineEndpointPropertiesArgs:
+    """How an endpoint is reached: with a key or a token of Entra, from everywhere or from the network alone."""
+    private = configuration.profile.private_network
+    return ml.OnlineEndpointPropertiesArgs(
+        auth_mode=configuration.endpoint_auth or ("AADToken" if private else "Key"),
+        public_network_access="Disabled" if private else "Enabled",
+    )

@@ -28,13 +28,17 @@ _AUDIENCE = "api://AzureADTokenExchange"
 
 
 class Identities(Component):
-    """Trainer, server, deployer and approver; one for pipelines where CI systems are trusted."""
+    """Trainer, server, deployer and approver; one for pipelines where CI systems are trusted. Any may exist already.
+
+    An adopted identity gets the environment's rights and, where pipelines are to act as it, the trust in them: both are
+    resources of their own, which go with the stack. It itself stays as it is.
+    """
 
     def __init__(self, name: str, configuration: AzureConfiguration, options: ResourceOptions | None = None) -> None:
         """Register them, without rights: `grant` gives those once there is something to have rights on."""
         super().__init__("azure:Identities", name, configuration, options)
         self._azure = configuration
-        wanted = (*IDENTITIES, CI) if configuration.trusts else IDENTITIES
+        wanted = (*IDENTITIES, CI) if configuration.trusts or "ci" in configuration.adopt.identities else IDENTITIES
         self.identities = {identity: self._identity(identity) for identity in wanted}
         self.ids: dict[str, Output[str]] = {identity: each.id for identity, each in self.identities.items()}
         self.client_ids: dict[str, Output[str]] = {
@@ -44,9 +48,8 @@ class Identities(Component):
         self.finish(identities=self.ids)
 
     def known(self) -> dict[str, str]:
-        """The ids that the identities will have, by what each is."""
-        kind = f"{names.group_id(self._azure)}/providers/Microsoft.ManagedIdentity/userAssignedIdentities"
-        return {identity: f"{kind}/{names.own(self._azure, identity)}" for identity in self.identities}
+        """The ids that the identities have or will have, by what each is."""
+        return {identity: names.identity_id(self._azure, identity) for identity in self.identities}
 
     def grant(self, environment: AzureEnvironment, targets: Mapping[str, Input[str]]) -> None:
         """Give every identity its rights and no more.
@@ -56,7 +59,7 @@ class Identities(Component):
         """
         told = policy(environment)
         roles = {own: self._role(own, document) for own, document in told["roles"].items()}
-        scopes = {**targets, **{_short(own): self.ids[identity] for identity, own in self.known().items()}}
+        scopes = {own: self.ids[identity] for identity, own in self.known().items()}
         for number, (identity, assignment) in enumerate(self._assigned(told["assignments"])):
             own, scope = assignment["role"], assignment["scope"]
             authorization.RoleAssignment(
@@ -65,16 +68,18 @@ class Identities(Component):
                 principal_id=self.identities[identity].principal_id,
                 principal_type="ServicePrincipal",
                 role_definition_id=roles[own].id,
-                scope=scopes[_short(scope)],
+                scope=scopes[scope] if scope in scopes else targets[_short(scope)],
                 opts=self.child(),
             )
 
     def _assigned(self, rows: list[names.Document]) -> Iterator[tuple[str, names.Document]]:
         """Each assignment with whom it is for; pipelines have all that the deployer has."""
-        of = {own: identity for identity, own in self.known().items()}
+        known = self.known()
+        of = {own: identity for identity, own in known.items()}
+        apart = CI in known and known[CI] != known["deployer"]
         for row in rows:
             yield of[row["assignee"]], row
-            if CI in self.identities and of[row["assignee"]] == "deployer" and f"-{CALLER}-" in row["role"]:
+            if apart and f"-{CALLER}-" in row["role"]:
                 yield CI, row
 
     def _role(self, own: str, document: names.Document) -> authorization.RoleDefinition:
@@ -95,6 +100,9 @@ class Identities(Component):
         )
 
     def _identity(self, identity: str) -> managedidentity.UserAssignedIdentity:
+        if identity in self._azure.adopt.identities:
+            native_id = names.identity_id(self._azure, identity)
+            return self.adopted(managedidentity.UserAssignedIdentity, identity, native_id)
         return managedidentity.UserAssignedIdentity(
             self.named(identity),
             resource_group_name=self._azure.resource_group,
@@ -106,18 +114,21 @@ class Identities(Component):
 
     def _pipelines(self) -> None:
         """Azure takes one exact subject a credential, and writes them one after the other."""
+        group, name = names.place(names.identity_id(self._azure, CI)) if self._azure.trusts else ("", "")
         before: list[managedidentity.FederatedIdentityCredential] = []
         for number, trust in enumerate(self._azure.trusts):
             for place, subject in enumerate(trust.subjects):
                 made = managedidentity.FederatedIdentityCredential(
                     self.named(f"trust-{number + 1}-{place + 1}"),
-                    resource_group_name=self._azure.resource_group,
-                    resource_name_=self.identities[CI].name,
-                    federated_identity_credential_resource_name=f"{trust.system}-{number + 1}-{place + 1}",
+                    resource_group_name=group,
+                    resource_name_=name,
+                    federated_identity_credential_resource_name=names.own(
+                        self._azure, f"{trust.system}-{number + 1}-{place + 1}"
+                    ),
                     issuer=trust.signed_by,
                     subject=subject,
                     audiences=[trust.audience or _AUDIENCE],
-                    opts=self.child(ResourceOptions(depends_on=before)),
+                    opts=self.child(ResourceOptions(depends_on=before or [self.identities[CI]])),
                 )
                 before = [made]
 

@@ -27,8 +27,8 @@ class Images(Component):
         super().__init__("azure:Images", name, configuration, options)
         self._azure = configuration
         adopted = configuration.adopt.registry
-        self.registry_name = adopted.rpartition("/")[2] if adopted else names.compact(configuration, "images")
-        group = adopted.split("/")[4] if adopted else configuration.resource_group
+        own = (configuration.resource_group, names.compact(configuration, "images"))
+        group, self.registry_name = names.place(adopted) if adopted else own
         registry = self.adopted(containerregistry.Registry, "registry", adopted) if adopted else self._made()
         containerregistry.CacheRule(
             self.named("cache"),

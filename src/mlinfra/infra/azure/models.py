@@ -136,7 +136,7 @@ def _encryption(key: Key | None) -> ml.EncryptionPropertyArgs | None:
     return ml.EncryptionPropertyArgs(
         status=ml.EncryptionStatus.ENABLED,
         key_vault_properties=ml.KeyVaultPropertiesArgs(
-            key_identifier=key.uri, key_vault_arm_id=key.vault.id, identity_client_id=None
+            key_identifier=key.uri, key_vault_arm_id=key.vault_id, identity_client_id=None
         ),
         identity=ml.IdentityForCmkArgs(user_assigned_identity=key.identity),
     )

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pulumi import Output, ResourceOptions
 from pulumi_azure_native import network, privatedns
 
 from mlinfra.infra.azure import names
 from mlinfra.infra.azure.configuration import ZONES
-from mlinfra.infra.component import Component
+from mlinfra.infra.component import Component, text
 
 if TYPE_CHECKING:
-    from pulumi import Input
+    from pulumi import Input, Output, ResourceOptions
 
     from mlinfra.infra.azure.configuration import AzureConfiguration
 
@@ -32,12 +31,12 @@ class Network(Component):
         self._azure = configuration
         adopted = configuration.adopt.network
         if adopted:
-            self.subnet: Output[str] = Output.from_input(adopted.subnet)
-            self.vnet: Output[str] = Output.from_input(adopted.subnet.partition("/subnets/")[0])
+            self.subnet: Output[str] = self.adopted(network.Subnet, "subnet", adopted.subnet).id
+            self.vnet = text(adopted.subnet.partition("/subnets/")[0])
         else:
             self._make()
         given = {str(kind): zone for kind, zone in adopted.zones.items()} if adopted else {}
-        self._zones = {kind: given.get(kind) or self._zone(kind) for kind in ZONES}
+        self._zones = {kind: self._central(kind, given[kind]) if kind in given else self._zone(kind) for kind in ZONES}
         self.finish(vnet=self.vnet, subnet=self.subnet)
 
     def reach(self, own: str, kind: str, resource: Input[str], options: ResourceOptions | None = None) -> None:
@@ -88,6 +87,11 @@ class Network(Component):
         )
         self.vnet = vnet.id
         self.subnet = subnet.id
+
+    def _central(self, kind: str, zone: str) -> Output[str]:
+        """A zone that exists; who keeps it has linked it to the networks that look names up in it."""
+        found: Output[str] = self.adopted(privatedns.PrivateZone, f"zone-{kind}", zone).id
+        return found
 
     def _zone(self, kind: str) -> Output[str]:
         zone = privatedns.PrivateZone(

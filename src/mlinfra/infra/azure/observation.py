@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pulumi import Output, ResourceOptions
 from pulumi_azure_native import applicationinsights, monitor, operationalinsights
@@ -17,11 +17,25 @@ if TYPE_CHECKING:
 
 _SHORTEST, _LONGEST = 30, 730  # days that Log Analytics keeps
 _SHORT_NAME = 12  # characters of an action group's short name
-# Metric of an endpoint, how it is summed up, what is too much, in words of Azure Monitor.
-_ALARMS: tuple[tuple[str, str, str, float], ...] = (
-    ("errors", "RequestsPerMinute", "Average", 1.0),
-    ("latency", "RequestLatency_P99", "Average", 1000.0),
-)
+_SERVER_ERRORS = ("500", "501", "502", "503", "504")
+
+
+class _Alarm(NamedTuple):
+    """A metric of an endpoint in words of Azure Monitor, its average over the window that is too much, and of what."""
+
+    metric: str
+    above: float
+    dimension: str = ""
+    values: tuple[str, ...] = ()
+
+
+# What a model answers besides 200 reaches callers as 424, of the class 4xx; its own status is a dimension by itself.
+# Source: Azure Monitor's metrics of workspaces/onlineEndpoints; Azure ML's guide "Troubleshooting online endpoints".
+_ALARMS = {
+    "errors": _Alarm("RequestsPerMinute", 1.0, "modelStatusCode", _SERVER_ERRORS),
+    "failures": _Alarm("RequestsPerMinute", 1.0, "statusCode", ("408", *_SERVER_ERRORS)),  # no answer; no model
+    "latency": _Alarm("RequestLatency_P99", 1000.0),  # ms
+}
 
 
 class Logs(Component):
@@ -32,7 +46,7 @@ class Logs(Component):
         super().__init__("azure:Logs", name, configuration, options)
         adopted = configuration.adopt.log_analytics
         if adopted:
-            self.workspace: Output[str] = Output.from_input(adopted)
+            self.workspace: Output[str] = self.adopted(operationalinsights.Workspace, "workspace", adopted).id
         else:
             made = operationalinsights.Workspace(
                 self.named("workspace"),
@@ -101,18 +115,18 @@ class Alarms(Component):
         self.finish(group=self.group)
 
     def watch(self, endpoint: str, resource: Input[str], options: ResourceOptions | None = None) -> None:
-        """Tell when an endpoint answers errors or slowly."""
-        for own, metric, aggregation, above in _ALARMS:
-            failed = monitor.MetricDimensionArgs(name="statusCodeClass", operator="Include", values=["5xx"])
+        """Tell when an endpoint's model answers errors, when none answers, and when answers are slow."""
+        for own, alarm in _ALARMS.items():
+            chosen = monitor.MetricDimensionArgs(name=alarm.dimension, operator="Include", values=list(alarm.values))
             criterion = monitor.MetricCriteriaArgs(
                 criterion_type="StaticThresholdCriterion",
                 name=own,
                 metric_namespace="Microsoft.MachineLearningServices/workspaces/onlineEndpoints",
-                metric_name=metric,
+                metric_name=alarm.metric,
                 operator="GreaterThan",
-                threshold=above,
-                time_aggregation=aggregation,
-                dimensions=[failed] if own == "errors" else None,
+                threshold=alarm.above,
+                time_aggregation="Average",
+                dimensions=[chosen] if alarm.dimension else None,
             )
             monitor.MetricAlert(
                 self.named(f"{endpoint}-{own}"),

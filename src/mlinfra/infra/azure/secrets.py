@@ -28,9 +28,9 @@ class Vault(Component):
         adopted = configuration.adopt.key_vault
         vault = self.adopted(keyvault.Vault, "vault", adopted) if adopted else self._made()
         self.id: Output[str] = vault.id
-        self.name_of_it = adopted.rpartition("/")[2] if adopted else names.compact(configuration, "vault")
-        self.group = adopted.split("/")[4] if adopted else configuration.resource_group
-        self.uri = f"https://{self.name_of_it}.vault.azure.net/"
+        own = (configuration.resource_group, names.compact(configuration, "vault"))
+        self.group, self.name_of_it = names.place(adopted) if adopted else own
+        self.uri = names.vault_uri(self.name_of_it)
         self.finish(uri=self.uri)
 
     def _made(self) -> keyvault.Vault:

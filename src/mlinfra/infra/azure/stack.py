@@ -11,6 +11,7 @@ from mlinfra.environment import AzureEnvironment
 from mlinfra.infra.azure import names
 from mlinfra.infra.azure.aliases import unversioned
 from mlinfra.infra.azure.compute import Compute
+from mlinfra.infra.azure.deployments import Endpoint
 from mlinfra.infra.azure.endpoints import Endpoints
 from mlinfra.infra.azure.identity import Identities
 from mlinfra.infra.azure.images import Images
@@ -47,7 +48,7 @@ class AzureStack(Component):
         self.vault = Vault(self.named("secrets"), configuration, options=inside)
         self.key = (
             Key(self.named("keys"), configuration, vault=self.vault, options=inside)
-            if self.profile.customer_keys
+            if self.profile.customer_keys or configuration.adopt.key
             else None
         )
         self.stores = Stores(self.named("stores"), configuration, key=self.key, options=inside)
@@ -87,6 +88,7 @@ class AzureStack(Component):
         self.network = self._network(inside)
         self._watch(inside)
         self.identities.grant(self._described(), self._targets())
+        self.whole = self._whole()
         self.finish(environment=configuration.suffix)
 
     def export(self) -> Output[dict[str, Any]]:
@@ -100,7 +102,7 @@ class AzureStack(Component):
             resource_group=configuration.resource_group,
             workspace=configuration.workspace,
             registry=self.registry.name_of_it if self.registry else "",
-            stores={use: {"uri": uri, **key} for use, uri in self.stores.uris.items()},
+            stores={use: {**store, **key} for use, store in self._stores().items()},
             identities=self.identities.ids,
             registries={"images": self.images.server},
             images={
@@ -116,7 +118,11 @@ class AzureStack(Component):
                 "dashboard": self.dashboard.address if self.dashboard else "",
                 "notify": self.alarms.group if self.alarms else "",
             },
-            native={"tenant": configuration.tenant, "client_ids": self.identities.client_ids},
+            native={
+                "tenant": configuration.tenant,
+                "client_ids": self.identities.client_ids,
+                **({"clusters": self.compute.about} if self.compute.about else {}),
+            },
         )
 
     def _described(self) -> AzureEnvironment:
@@ -130,12 +136,19 @@ class AzureStack(Component):
                 "resource_group": configuration.resource_group,
                 "workspace": configuration.workspace,
                 "registry": self.registry.name_of_it if self.registry else "",
-                "stores": {use: {"uri": uri} for use, uri in self.stores.uris.items()},
+                "stores": self._stores(),
                 "identities": self.identities.known(),
                 "registries": {"images": self.images.server},
                 "vaults": {"default": self.vault.uri},
             }
         )
+
+    def _stores(self) -> dict[str, dict[str, Any]]:
+        options = self.stores.options
+        return {
+            use: {"uri": uri, **({"options": options[use]} if use in options else {})}
+            for use, uri in self.stores.uris.items()
+        }
 
     def _targets(self) -> dict[str, Input[str]]:
         """The ids of what rights lie on, adopted ones among them, by kind and name."""
@@ -194,6 +207,22 @@ class AzureStack(Component):
                 blobs = account.id.apply(lambda native_id: f"{native_id}/blobServices/default")
                 self.logs.audit(own, blobs, _BLOB_ACCESS)
             self.logs.audit("secrets", self.vault.id, _VAULT_ACCESS)
+
+    def _whole(self) -> dict[str, Endpoint]:
+        """Endpoints owned whole, once their servers may read images and models."""
+        after = self.child(ResourceOptions(depends_on=[self.workspace, self.identities]))
+        return {
+            endpoint: Endpoint(
+                self.named(endpoint),
+                self.configuration,
+                wanted,
+                endpoint=endpoint,
+                identity=self.identities.ids["server"],
+                alarms=self.alarms if self.profile.alarms else None,
+                options=after,
+            )
+            for endpoint, wanted in self.configuration.whole_endpoints.items()
+        }
 
     def _described_network(self) -> dict[str, Any]:
         isolated = {"isolated": self.configuration.isolated}

@@ -21,7 +21,8 @@ DATA = "data"
 class Account(Component):
     """One storage account: Entra tokens alone, TLS 1.2, nothing public; or one that exists.
 
-    `folders` gives it a hierarchical namespace, which has no versions.
+    `folders` gives it a hierarchical namespace, which has no versions. `elsewhere` is its id where it lies in another
+    resource group than the environment.
     """
 
     def __init__(
@@ -38,13 +39,14 @@ class Account(Component):
         """Register it with its containers."""
         super().__init__("azure:StorageAccount", name, configuration, options)
         self._azure = configuration
-        adopted = configuration.adopt.storage_account if use != DATA else None
-        self.account = adopted.rpartition("/")[2] if adopted else names.compact(configuration, use)
-        self.group = adopted.split("/")[4] if adopted else configuration.resource_group
+        adopted = configuration.adopt.data_account if use == DATA else configuration.adopt.storage_account
+        own = (configuration.resource_group, names.compact(configuration, use))
+        self.group, self.account = names.place(adopted) if adopted else own
         account = (
             self.adopted(storage.StorageAccount, "account", adopted) if adopted else self._made(key, folders=folders)
         )
         self.id: Output[str] = account.id
+        self.elsewhere = adopted if adopted and self.group != configuration.resource_group else ""
         self.containers = {each: self._container(each, account) for each in containers}
         if not adopted:
             self._tidy(account, folders=folders)
@@ -161,6 +163,8 @@ class Stores(Component):
         )
         self.containers = {**self.kept.containers, **self.data.containers}
         accounts = {**dict.fromkeys(self.kept.containers, self.kept), DATA: self.data}
+        # What the adapter and `env permissions` could not tell from the address alone.
+        self.options = {use: {"account": each.elsewhere} for use, each in accounts.items() if each.elsewhere}
         self.uris = {use: f"https://{accounts[use].account}.blob.core.windows.net/{use}" for use in STORES}
         self.finish(stores=self.uris)
 
@@ -176,7 +180,7 @@ def _encryption(key: Key | None) -> storage.EncryptionArgs | None:
         return None
     return storage.EncryptionArgs(
         key_source=storage.KeySource.MICROSOFT_KEYVAULT,
-        key_vault_properties=storage.KeyVaultPropertiesArgs(key_name=key.name_of_it, key_vault_uri=key.vault.uri),
+        key_vault_properties=storage.KeyVaultPropertiesArgs(key_name=key.name_of_it, key_vault_uri=key.vault_uri),
         encryption_identity=storage.EncryptionIdentityArgs(encryption_user_assigned_identity=key.identity),
         require_infrastructure_encryption=True,
     )

@@ -5,6 +5,7 @@ Roles and bindings are the ones that `mlinfra env permissions` prints: one table
 
 from __future__ import annotations
 
+import hashlib
 import json
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -30,10 +31,14 @@ CI = "ci"
 _NUMBER = "{number}"  # in a condition: where the project's number comes when it is known
 _ACTS_AS = "roles/iam.workloadIdentityUser"
 _MADE_UP = 3  # bytes of a pool's id
+_DIGITS = 6  # by which the trust in a subject is called
 
 
 class Identities(Component):
     """Trainer, server, deployer and approver; an account for pipelines where CI systems are trusted.
+
+    Bindings are called by what they say and not by their number: one that only changed its name would be made while the
+    old one stands, which is nothing, and then go with the old one.
 
     `after` is what bindings lie on, by the beginning of its resource name; `vault` how the secrets' names begin;
     `number` the project's, by which conditions know a secret.
@@ -56,10 +61,12 @@ class Identities(Component):
         self._number = number
         wanted = (*ACCOUNTS, CI) if configuration.trusts or "ci" in configuration.adopt.service_accounts else ACCOUNTS
         self.emails = {identity: names.email(configuration, identity) for identity in wanted}
+        accounts = f"projects/{configuration.account}/serviceAccounts"
         self.accounts = {
-            identity: self._account(identity)
+            identity: self.adopted(serviceaccount.Account, identity, f"{accounts}/{self.emails[identity]}")
+            if identity in configuration.adopt.service_accounts
+            else self._account(identity)
             for identity in wanted
-            if identity not in configuration.adopt.service_accounts
         }
         self._permissions(vault)
         if configuration.trusts:
@@ -87,8 +94,13 @@ class Identities(Component):
                 stage=role["stage"],
                 opts=self.child(),
             )
-        for number, binding in enumerate(_bindings(told["bindings"], self.emails)):
-            self._bind(f"{binding['identity']}-{number + 1}", binding, roles[binding["role"]])
+        words = _words(self._gcp, self.emails)
+        for binding in _bindings(told["bindings"], self.emails):
+            role = roles[binding["role"]]
+            part, _, task = binding["role"].partition(f"/mlinfra_{self._gcp.suffix}_")[2].partition("_")
+            who = part if part != CALLER else CI if binding["identity"] == CI else "deployer"
+            place = binding["resource"].rpartition("/")[2]
+            self._bind(f"{who}-{task.replace('_', '-')}-{words.get(place, place)}", binding, role)
 
     def _bind(self, suffix: str, binding: names.Document, role: projects.IAMCustomRole) -> None:
         """A role on what it is bound on, once that and the account are there."""
@@ -114,17 +126,17 @@ class Identities(Component):
 
     def _pipelines(self) -> None:
         """Exact subjects of each CI system may act as the pipelines' account; nobody else of its users may."""
-        pool = self._gcp.adopt.identity_pool or self._pool()
-        for number, trust in enumerate(self._gcp.trusts):
-            for place, subject in enumerate(trust.subjects):
-                principal = Output.concat("principal://iam.googleapis.com/", pool, f"/subject/{subject}")
-                serviceaccount.IAMMember(
-                    self.named(f"trust-{number + 1}-{place + 1}"),
-                    service_account_id=f"projects/{self._gcp.account}/serviceAccounts/{self.emails[CI]}",
-                    role=_ACTS_AS,
-                    member=principal,
-                    opts=self.child(ResourceOptions(depends_on=[*self.accounts.values()])),
-                )
+        adopted = self._gcp.adopt.identity_pool
+        pool = self.adopted(iam.WorkloadIdentityPool, "pool", adopted).id if adopted else self._pool()
+        for subject in dict.fromkeys(subject for trust in self._gcp.trusts for subject in trust.subjects):
+            principal = Output.concat("principal://iam.googleapis.com/", pool, f"/subject/{subject}")
+            serviceaccount.IAMMember(
+                self.named(f"trust-{hashlib.sha256(subject.encode()).hexdigest()[:_DIGITS]}"),
+                service_account_id=f"projects/{self._gcp.account}/serviceAccounts/{self.emails[CI]}",
+                role=_ACTS_AS,
+                member=principal,
+                opts=self.child(ResourceOptions(depends_on=[*self.accounts.values()])),
+            )
 
     def _pool(self) -> Output[str]:
         """A pool whose id is made up once and then kept: a deleted one's stays taken for thirty days."""
@@ -180,6 +192,17 @@ def _bindings(rows: list[names.Document], emails: Mapping[str, str]) -> Iterator
         yield {**row, "identity": of[row["member"]]}
         if CI in emails and of[row["member"]] == "deployer" and f"_{CALLER}_" in row["role"]:
             yield {**row, "identity": CI}
+
+
+def _words(configuration: GcpConfiguration, emails: Mapping[str, str]) -> dict[str, str]:
+    """The words for what bindings lie on, by the last part of its resource name."""
+    return {
+        configuration.account: "project",
+        **{names.bucket(configuration, use): use for use in STORES},
+        **{email: identity for identity, email in emails.items()},
+        names.own(configuration): "images",
+        names.own(configuration, "cache"): "cache",
+    }
 
 
 def _target(resource: str) -> tuple[Any, names.Document]:

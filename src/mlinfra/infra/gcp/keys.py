@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pulumi import Output
-from pulumi_gcp import kms, projects
+from pulumi import InvokeOutputOptions, Output
+from pulumi_gcp import kms, projects, storage
 
 from mlinfra.infra.component import Component
 from mlinfra.infra.gcp import names
@@ -34,15 +34,13 @@ class Key(Component):
         name: str,
         configuration: GcpConfiguration,
         *,
-        number: Output[str],
         options: ResourceOptions | None = None,
     ) -> None:
-        """Register it. `number` is the project's, by which its service agents are called."""
+        """Register it."""
         super().__init__("gcp:Key", name, configuration, options)
         self._gcp = configuration
-        self._number = number
         if configuration.adopt.key:
-            self.id: Output[str] = Output.from_input(configuration.adopt.key)
+            self.id: Output[str] = self.adopted(kms.CryptoKey, "key", configuration.adopt.key).id
         else:
             self.id = self._made().id
         self.granted = [self._grant("storage", self._storage_agent()), *self._grants()]
@@ -66,7 +64,10 @@ class Key(Component):
         )
 
     def _storage_agent(self) -> Output[str]:
-        return Output.concat("serviceAccount:service-", self._number, "@gs-project-accounts.iam.gserviceaccount.com")
+        """The agent of Cloud Storage, which has a call of its own that brings it into being."""
+        after = InvokeOutputOptions(parent=self, depends_on=self._options.depends_on)
+        agent = storage.get_project_service_account_output(project=self._gcp.account, opts=after)
+        return Output.concat("serviceAccount:", agent.email_address)
 
     def _grants(self) -> list[kms.CryptoKeyIAMMember]:
         grants = []

@@ -35,7 +35,12 @@ class Services(Component):
     def __init__(self, name: str, configuration: GcpConfiguration, options: ResourceOptions | None = None) -> None:
         """Register them."""
         super().__init__("gcp:Services", name, configuration, options)
-        wanted = (*SERVICES, "billingbudgets") if configuration.billing_account else SERVICES
+        made = self.profile.private_network and not configuration.adopt.network
+        wanted = [
+            *SERVICES,
+            *(["billingbudgets"] if configuration.billing_account else []),
+            *(["networkconnectivity"] if made else []),
+        ]
         self.services = [
             projects.Service(
                 self.named(service),
@@ -46,4 +51,4 @@ class Services(Component):
             )
             for service in wanted
         ]
-        self.finish(services=list(wanted))
+        self.finish(services=wanted)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pulumi import Output
-from pulumi_gcp import compute
+from pulumi_gcp import compute, networkconnectivity
 
 from mlinfra.infra.component import Component
 from mlinfra.infra.gcp import names
 
 if TYPE_CHECKING:
-    from pulumi import Input, ResourceOptions
+    from pulumi import Input, Output, ResourceOptions
 
     from mlinfra.infra.gcp.configuration import GcpConfiguration
 
 _SAMPLED = 0.5  # of the flows: enough to see who talked to whom
+_VERTEX = "gcp-vertexai"  # the class of services under which Vertex AI asks for addresses
 
 
 class Network(Component):
     """A VPC with one private subnetwork and the attachment by which jobs enter it; or one that exists.
 
-    Endpoints answer in it by Private Service Connect, which the adapter sets up with each of them.
+    Shells of endpoints get an address in it by Private Service Connect, which a policy allows Vertex AI to make. In a
+    network that exists, the policy and the addresses are its owner's.
     """
 
     def __init__(self, name: str, configuration: GcpConfiguration, options: ResourceOptions | None = None) -> None:
@@ -30,8 +31,9 @@ class Network(Component):
         self._gcp = configuration
         adopted = configuration.adopt.network
         if adopted:
-            self.network: Output[str] = Output.from_input(adopted.network)
-            self.subnetwork: Output[str] = Output.from_input(adopted.subnetwork)
+            self.network: Output[str] = self.adopted(compute.Network, "network", adopted.network).id
+            self.subnetwork: Output[str] = self.adopted(compute.Subnetwork, "subnetwork", adopted.subnetwork).id
+            self.policy: networkconnectivity.ServiceConnectionPolicy | None = None
         else:
             self._make()
         attachment = compute.NetworkAttachment(
@@ -74,6 +76,16 @@ class Network(Component):
             direction="INGRESS",
             source_ranges=[self._gcp.network.cidr],
             allows=[{"protocol": "all"}],
+            opts=self.child(),
+        )
+        self.policy = networkconnectivity.ServiceConnectionPolicy(
+            self.named("endpoints"),
+            name=names.own(self._gcp),
+            location=self._gcp.region,
+            network=network.id,
+            service_class=_VERTEX,
+            psc_config={"subnetworks": [subnetwork.id]},
+            labels=names.labels(self._gcp),
             opts=self.child(),
         )
         if self._gcp.network.nat:

@@ -57,7 +57,11 @@ class Logs(Component):
 
 
 class Alarms(Component):
-    """Errors and slowness of any endpoint of the environment, told to the mail addresses of the configuration."""
+    """Errors and slowness of any endpoint of the environment, told to the mail addresses of the configuration.
+
+    Metrics of Vertex AI bear no label of their endpoint but its id, which tells its environment: the shells' ids are
+    the stack's, and the adapter ends all others with the environment's suffix.
+    """
 
     def __init__(self, name: str, configuration: GcpConfiguration, options: ResourceOptions | None = None) -> None:
         """Register them."""
@@ -94,7 +98,7 @@ class Alarms(Component):
                 {
                     "display_name": f"{metric} above {above:g}",
                     "condition_threshold": {
-                        "filter": f'{_ENDPOINT} AND metric.type = "{_METRICS}/{metric}"',
+                        "filter": _told_by(self._gcp, metric),
                         "comparison": "COMPARISON_GT",
                         "threshold_value": above,
                         "duration": "120s",
@@ -110,7 +114,7 @@ class Alarms(Component):
 
 
 class Dashboard(Component):
-    """One page: requests, errors and latency of every endpoint."""
+    """One page: requests, errors and latency of every endpoint of the environment."""
 
     def __init__(self, name: str, configuration: GcpConfiguration, options: ResourceOptions | None = None) -> None:
         """Register it."""
@@ -139,7 +143,7 @@ def _page(configuration: GcpConfiguration) -> dict[str, Any]:
             "yPos": _HEIGHT * (number // 2),
             "width": _WIDTH,
             "height": _HEIGHT,
-            "widget": {"title": title, "xyChart": {"dataSets": [_series(metric, aligner)]}},
+            "widget": {"title": title, "xyChart": {"dataSets": [_series(configuration, metric, aligner)]}},
         }
         for number, (title, metric, aligner) in enumerate(charts)
     ]
@@ -150,13 +154,21 @@ def _page(configuration: GcpConfiguration) -> dict[str, Any]:
     }
 
 
-def _series(metric: str, aligner: str) -> dict[str, Any]:
+def _series(configuration: GcpConfiguration, metric: str, aligner: str) -> dict[str, Any]:
     return {
         "plotType": "LINE",
         "timeSeriesQuery": {
             "timeSeriesFilter": {
-                "filter": f'{_ENDPOINT} AND metric.type = "{_METRICS}/{metric}"',
+                "filter": _told_by(configuration, metric),
                 "aggregation": {"alignmentPeriod": _MINUTE, "perSeriesAligner": aligner},
             }
         },
     }
+
+
+def _told_by(configuration: GcpConfiguration, metric: str) -> str:
+    """The filter of a metric of the environment's own endpoints, in the language of Cloud Monitoring's filters."""
+    shells = [names.endpoint_id(configuration, endpoint) for endpoint in configuration.endpoints]
+    own = "|".join([f".*-{configuration.suffix}", *shells])
+    ids = f'resource.label.endpoint_id = monitoring.regex.full_match("{own}")'
+    return f'{_ENDPOINT} AND {ids} AND metric.type = "{_METRICS}/{metric}"'

@@ -42,7 +42,7 @@ class GcpStack(Component):
         services = Services(self.named("services"), configuration, options=self.child())
         then = self.child(ResourceOptions(depends_on=list(services.services)))
         wanted = self.profile.customer_keys or configuration.adopt.key
-        self.key = Key(self.named("keys"), configuration, number=self.number, options=then) if wanted else None
+        self.key = Key(self.named("keys"), configuration, options=then) if wanted else None
         self.buckets = Buckets(self.named("stores"), configuration, key=self.key, options=then)
         self.images = Images(self.named("images"), configuration, key=self.key, options=then)
         self.compute = Compute(self.named("compute"), configuration, key=self.key, options=then)
@@ -71,7 +71,7 @@ class GcpStack(Component):
                 options=then,
             )
         self.endpoints = Endpoints(
-            self.named("endpoints"), configuration, private=bool(private), key=self.key, options=then
+            self.named("endpoints"), configuration, network=self.network, key=self.key, options=then
         )
         self.finish(environment=configuration.suffix)
 
