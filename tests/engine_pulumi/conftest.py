@@ -236,17 +236,6 @@ class Site:
         """What exists of a type, `part` being in its id."""
         return [each for each in self.providers.state.all() if each.token == token and part in each.id]
 
-    def is_there(self, store: str) -> bool:
-        """Whether the emulator has a bucket or an account of that name."""
-        kinds = {
-            "aws": ("aws:s3/bucket:Bucket", "bucket"),
-            "azure": ("azure-native:storage:StorageAccount", "accountName"),
-            "gcp": ("gcp:storage/bucket:Bucket", "name"),
-        }
-        token, named_by = kinds[self.platform]
-        assert self.provisioner is not None
-        return self.provisioner.read(Declared(token, {named_by: store}, store)) is not None
-
     def orphans(self) -> set[tuple[str, str]]:
         """What exists and the engine's state does not know, or the other way round."""
         there = {(each.token, each.id) for each in self.providers.state.all()}

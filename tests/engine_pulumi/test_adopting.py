@@ -20,11 +20,14 @@ from mlinfra.emulator.providers.rules import PACKAGES
 from mlinfra.emulator.providers.rules.forms import Resource, computed
 from mlinfra.emulator.providers.state import Kept
 from mlinfra.emulator.provisioning import Declared
+from mlinfra.engine import doctor
+from mlinfra.engine.folders import Folders
 from mlinfra.environment import parse
 from mlinfra.infra.azure.configuration import ZONES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from conftest import Site
 
@@ -285,7 +288,9 @@ def still_there(site: Site, made: list[Kept]) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("platform", ["aws", "azure", "gcp"])
-def test_all_that_can_exist_already_is_read_used_and_left_as_it_is(site: Callable[[str, str], Site], platform: str):
+def test_all_that_can_exist_already_is_read_used_and_left_as_it_is(
+    site: Callable[[str, str], Site], platform: str, tmp_path: Path
+):
     it = site(platform, "prod")
     theirs = THEIRS[platform](it)
     books, looks = it.providers.state.all(), theirs.looks()
@@ -299,6 +304,10 @@ def test_all_that_can_exist_already_is_read_used_and_left_as_it_is(site: Callabl
     environment = parse(first.environment)
     assert set(environment.identities) == set(IDENTITIES)
     assert may(it, theirs.principals) == theirs.principals
+    if theirs.principals:  # roles of AWS bring their own rights
+        assert it.emulator is not None
+        looked = doctor.examine(it.emulator.seed(environment), Folders(tmp_path / "state", tmp_path / "project"))
+        assert [each for each in looked if each.verdict is doctor.Verdict.ILL] == []
 
     it.quiet()
     it.quiet(refresh=True)

@@ -39,8 +39,8 @@ REPLACING: Mapping[str, tuple[dict[str, Any], tuple[tuple[str, str], ...]]] = {
         ),
     ),
     "azure": (  # its provider deletes first whatever a name is, unless it made the name up itself
-        {"trusts": [{**TRUST, "system": "gitlab"}]},
-        (("delete-replaced", "identities-trust-1-1"), ("create-replacement", "identities-trust-1-1")),
+        {"trusts": [{**TRUST, "issuer": "https://github.acme.example"}]},
+        (("delete-replaced", "identities-trust-bb9985"), ("create-replacement", "identities-trust-bb9985")),
     ),
     "gcp": (
         {"trusts": [{**TRUST, "system": "gitlab"}]},

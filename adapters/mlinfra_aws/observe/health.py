@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.contract.health import Health
+from mlinfra.contract.health import Health, middle
 from mlinfra_aws.observe.words import time_of
 from mlinfra_aws.render.endpoint_calls import MICROSECONDS
 from mlinfra_aws.render.endpoints import METRIC_DELAY
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from mlinfra.contract.requests import Document
     from mlinfra.environment import Environment
-
-_MEDIAN = 0.5
 
 
 def health(
@@ -36,6 +34,7 @@ def health(
     series = {each["Id"]: _points(each) for each in reply.get("MetricDataResults", [])}
     end = _complete_until(reply, series, since)
     whole = {name: {at: value for at, value in points.items() if at < end} for name, points in series.items()}
+    median = middle(whole.get("p50", {}), whole.get("requests", {}))
     sums = {name: sum(whole.get(name, {}).values()) for name in _COUNTS}
     return Health(
         since=since,
@@ -43,7 +42,7 @@ def health(
         requests=round(sums["requests"]),
         errors=round(max(sums["errors"], sums["failed"] - sums["rejected"])),
         rejected=round(sums["rejected"]),
-        p50=_middle(whole.get("p50", {}), whole.get("requests", {})),
+        p50=None if median is None else median / MICROSECONDS,
         p99=max((value / MICROSECONDS for value in whole.get("p99", {}).values()), default=None),
     )
 
@@ -64,14 +63,3 @@ def _complete_until(reply: Document, series: Mapping[str, Mapping[datetime, floa
         seen = parsedate_to_datetime(date) - timedelta(seconds=METRIC_DELAY)
         return seen.replace(second=0, microsecond=0)
     return max((at for points in series.values() for at in points), default=since)
-
-
-def _middle(medians: Mapping[datetime, float], requests: Mapping[datetime, float]) -> float | None:
-    """The median minute's median, each minute weighted by its requests."""
-    half = sum(requests.get(at, 1.0) for at in medians) * _MEDIAN
-    passed = 0.0
-    for at, value in sorted(medians.items(), key=lambda item: item[1]):
-        passed += requests.get(at, 1.0)
-        if passed >= half:
-            return value / MICROSECONDS
-    return None

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from mlinfra.catalog.azure.permissions import policy
 from mlinfra.environment import parse
 from mlinfra.errors import SpecError
 from mlinfra.infra.azure.configuration import ZONES, AzureConfiguration
@@ -78,6 +79,20 @@ def test_nothing_of_a_kind_that_is_adopted_whole_is_made(adopting):
 
 def test_previews_with_every_output_unknown_register_the_same_resources(adopting):
     assert {each.urn for each in adopting(preview=True).all} == {each.urn for each in adopting().all}
+
+
+def test_what_lies_in_other_groups_is_told_for_rights_and_for_the_doctor(adopting):
+    found = adopting()
+    environment = parse(found.exports["environment"])
+    printed = {each["scope"] for each in policy(environment)["assignments"]}
+    given = {each.inputs["scope"] for each in found.of(ASSIGNMENT) if "-identities-" in each.name}
+    assert given == printed
+    wanted = {EVERYTHING[each] for each in ("key_vault", "registry", "workspace")}
+    assert wanted <= printed
+    assert {each.partition("/blobServices/")[0] for each in printed if "/containers/" in each} == {
+        EVERYTHING["storage_account"],
+        EVERYTHING["data_account"],
+    }
 
 
 class TestIdentities:

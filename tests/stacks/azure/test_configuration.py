@@ -70,6 +70,11 @@ WRONG = {
         "mlinfra:whole_endpoints.credit",
         "one of mlinfra:endpoints and mlinfra:whole_endpoints",
     ),
+    "a subject that is trusted twice": (
+        {"trusts": [{"system": "github", "subjects": ["repo:acme/risk:environment:dev"] * 2}]},
+        "mlinfra:trusts.0.subjects",
+        "each subject once for github",
+    ),
     "a group with a space": ({"adopt": {"resource_group": "acme risk"}}, "mlinfra:adopt.resource_group", "by its name"),
     "data in the account of everything else": (
         {"adopt": {"storage_account": ACCOUNT, "data_account": ACCOUNT}},
@@ -113,6 +118,7 @@ WRONG = {
         "mlinfra:trusts.0.subjects",
         "a whole `sub` claim",
     ),
+    "a prod that tells nobody": ({"stage": "prod", "notify": None}, "mlinfra:notify", "one mail address"),
     "a negative budget": ({"budget": -5}, "mlinfra:budget", "greater than or equal to 0"),
     "a key from nowhere": ({"tenent": SUBSCRIPTION}, "mlinfra:tenent", "did you mean tenant?"),
     "a range that is none": ({"network": {"cidr": "ten"}}, "mlinfra:network.cidr", "10.80.0.0/20"),

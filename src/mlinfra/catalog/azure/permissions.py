@@ -249,7 +249,7 @@ def _images(environment: Environment) -> list[str]:
     """The container registries of the environment, `NAME.azurecr.io`."""
     hosts = {environment.registries.get("images", ""), *(each.uri for each in environment.images.values())}
     names = {host.partition("/")[0].partition(".")[0] for host in hosts if ".azurecr." in host.partition("/")[0]}
-    return [f"{_group(environment)}/providers/Microsoft.ContainerRegistry/registries/{name}" for name in sorted(names)]
+    return [_home(environment, "Microsoft.ContainerRegistry/registries", name) for name in sorted(names)]
 
 
 def _vaults(environment: Environment) -> list[str]:
@@ -259,7 +259,13 @@ def _vaults(environment: Environment) -> list[str]:
         parts = urlsplit(address)
         inside = parts.path.strip("/").rpartition("/")[2]
         names.add(inside or (parts.hostname or "").partition(".")[0])
-    return [f"{_group(environment)}/providers/Microsoft.KeyVault/vaults/{name}" for name in sorted(names)]
+    return [_home(environment, "Microsoft.KeyVault/vaults", name) for name in sorted(names)]
+
+
+def _home(environment: Environment, kind: str, name: str) -> str:
+    """The id of what an address names: in the environment's group, or where `native.elsewhere` says."""
+    elsewhere: Mapping[str, str] = environment.native.get("elsewhere") or {}
+    return elsewhere.get(f"{kind}/{name}") or f"{_group(environment)}/providers/{kind}/{name}"
 
 
 _PLACES: Mapping[tuple[str, str], Callable[[Environment], list[str]]] = {

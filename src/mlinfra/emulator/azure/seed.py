@@ -54,9 +54,9 @@ class Seeded:
         emulator.workspaces.create_group(environment.resource_group)
         for each in _settled(environment):
             place.settle(f"{place.group(environment.resource_group)}/providers/{each}")
-        for store in environment.stores.values():
-            if elsewhere := store.options.get("account"):
-                place.settle(elsewhere)
+        accounts = [store.options.get("account", "") for store in environment.stores.values()]
+        for each in filter(None, (*accounts, *environment.native.get("elsewhere", {}).values())):
+            place.settle(each)
         account = next((each[0] for each in stores.values()), "mlinfraemulated")
         workspace = f"{place.group(environment.resource_group)}/providers/{ML}/workspaces/{environment.workspace}"
         for each, container in stores.values():

@@ -227,6 +227,21 @@ def _ranges(configuration: AzureConfiguration) -> Iterable[Problem]:
             )
 
 
+def _trusted_once(configuration: AzureConfiguration) -> Iterable[Problem]:
+    """A credential is called by its system and subject."""
+    seen: set[tuple[str, str]] = set()
+    for place, trust in enumerate(configuration.trusts):
+        for subject in trust.subjects:
+            if (trust.system, subject) in seen:
+                yield Problem(
+                    "is trusted twice",
+                    f"trusts.{place}.subjects",
+                    given=subject,
+                    allowed=f"each subject once for {trust.system}",
+                )
+            seen.add((trust.system, subject))
+
+
 def _no_way_out(configuration: AzureConfiguration) -> Iterable[Problem]:
     if configuration.isolated and configuration.network.hosts:
         given = ", ".join(configuration.network.hosts)
@@ -239,6 +254,7 @@ AzureConfiguration.RULES = (
     Rule(("adopt",), _own_group),
     Rule(("adopt",), _two_accounts),
     one_network("hosts"),
+    Rule(("trusts",), _trusted_once),
     Rule(("network", "isolated"), _no_way_out),
     Rule(("endpoints", "whole_endpoints"), _one_owner),
     Rule(("whole_endpoints", "stage", "settings"), _ranges),

@@ -5,6 +5,7 @@ Roles and assignments are the ones that `mlinfra env permissions` prints, from `
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from pulumi import Output, ResourceOptions
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 CI = "ci"
 _AUDIENCE = "api://AzureADTokenExchange"
+_LEARNING = "Microsoft.MachineLearningServices"
+_DIGITS = 6  # by which the trust in a subject is called
 
 
 class Identities(Component):
@@ -32,6 +35,9 @@ class Identities(Component):
 
     An adopted identity gets the environment's rights and, where pipelines are to act as it, the trust in them: both are
     resources of their own, which go with the stack. It itself stays as it is.
+
+    Rights and trusts are called by what they say and not by their number: one that only changed its name would be made
+    while the old one stands, which is nothing, and then go with the old one.
     """
 
     def __init__(self, name: str, configuration: AzureConfiguration, options: ResourceOptions | None = None) -> None:
@@ -60,10 +66,11 @@ class Identities(Component):
         told = policy(environment)
         roles = {own: self._role(own, document) for own, document in told["roles"].items()}
         scopes = {own: self.ids[identity] for identity, own in self.known().items()}
-        for number, (identity, assignment) in enumerate(self._assigned(told["assignments"])):
+        for identity, assignment in self._assigned(told["assignments"]):
             own, scope = assignment["role"], assignment["scope"]
+            task = self._short_role(own).partition("-")[2]
             authorization.RoleAssignment(
-                self.named(f"{identity}-{number + 1}"),
+                self.named(f"{identity}-{task}-on-{self._word(scope)}"),
                 role_assignment_name=names.assignment(self._azure, identity, own, scope),
                 principal_id=self.identities[identity].principal_id,
                 principal_type="ServicePrincipal",
@@ -86,7 +93,7 @@ class Identities(Component):
         """A role of the subscription, since its members' scopes lie in groups that may be others' as well."""
         subscription = f"/subscriptions/{self._azure.account}"
         return authorization.RoleDefinition(
-            self.named(own.removeprefix(f"mlinfra-{self._azure.suffix}-")),
+            self.named(self._short_role(own)),
             role_definition_id=names.assignment(self._azure, own),
             role_name=document["Name"],
             description=document["Description"],
@@ -98,6 +105,18 @@ class Identities(Component):
             scope=subscription,
             opts=self.child(),
         )
+
+    def _short_role(self, own: str) -> str:
+        """Whose role it is and what for: `trainer-jobs`."""
+        return own.removeprefix(f"mlinfra-{self._azure.suffix}-")
+
+    def _word(self, scope: str) -> str:
+        """What a right lies on, by its use or its kind, and by its name where that is somebody's choice."""
+        known = {native_id: identity for identity, native_id in self.known().items()}
+        kind, name = scope.rsplit("/", 2)[-2:]
+        words = {"resourceGroups": "group", "workspaces": "workspace", "vaults": "vault", "containers": name}
+        shared = f"{_LEARNING}/registries" in scope
+        return known.get(scope) or words.get(kind) or ("models" if shared else "images")
 
     def _identity(self, identity: str) -> managedidentity.UserAssignedIdentity:
         if identity in self._azure.adopt.identities:
@@ -116,14 +135,14 @@ class Identities(Component):
         """Azure takes one exact subject a credential, and writes them one after the other."""
         group, name = names.place(names.identity_id(self._azure, CI)) if self._azure.trusts else ("", "")
         before: list[managedidentity.FederatedIdentityCredential] = []
-        for number, trust in enumerate(self._azure.trusts):
-            for place, subject in enumerate(trust.subjects):
+        for trust in self._azure.trusts:
+            for subject in trust.subjects:
                 made = managedidentity.FederatedIdentityCredential(
-                    self.named(f"trust-{number + 1}-{place + 1}"),
+                    self.named(f"trust-{_digest(trust.system, subject)}"),
                     resource_group_name=group,
                     resource_name_=name,
                     federated_identity_credential_resource_name=names.own(
-                        self._azure, f"{trust.system}-{number + 1}-{place + 1}"
+                        self._azure, f"{trust.system}-{_digest(trust.signed_by, subject)}"
                     ),
                     issuer=trust.signed_by,
                     subject=subject,
@@ -131,6 +150,10 @@ class Identities(Component):
                     opts=self.child(ResourceOptions(depends_on=before or [self.identities[CI]])),
                 )
                 before = [made]
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:_DIGITS]
 
 
 def _short(scope: str) -> str:

@@ -122,6 +122,7 @@ class AzureStack(Component):
                 "tenant": configuration.tenant,
                 "client_ids": self.identities.client_ids,
                 **({"clusters": self.compute.about} if self.compute.about else {}),
+                **self._elsewhere(),
             },
         )
 
@@ -140,6 +141,7 @@ class AzureStack(Component):
                 "identities": self.identities.known(),
                 "registries": {"images": self.images.server},
                 "vaults": {"default": self.vault.uri},
+                "native": self._elsewhere(),
             }
         )
 
@@ -149,6 +151,13 @@ class AzureStack(Component):
             use: {"uri": uri, **({"options": options[use]} if use in options else {})}
             for use, uri in self.stores.uris.items()
         }
+
+    def _elsewhere(self) -> dict[str, dict[str, str]]:
+        """The ids of the vault and the registry where they lie in another group: no address tells of it."""
+        adopted = self.configuration.adopt
+        group = names.group_id(self.configuration)
+        ids = [each for each in (adopted.key_vault, adopted.registry) if each and not each.startswith(f"{group}/")]
+        return {"elsewhere": {each.partition("/providers/")[2]: each for each in ids}} if ids else {}
 
     def _targets(self) -> dict[str, Input[str]]:
         """The ids of what rights lie on, adopted ones among them, by kind and name."""
