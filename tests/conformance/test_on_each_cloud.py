@@ -321,6 +321,15 @@ class TestOnEachCloud(Each):
         self, emulator: Any, environment: Environment, cloud: Cloud, folders: Folders, grant: Grant
     ):
         grant(emulator, environment)
+        self.examined_well(environment, folders, cloud)
+
+    @on(aws="slow")
+    def test_nor_where_they_are_as_the_emulator_seeds_them(
+        self, environment: Environment, cloud: Cloud, folders: Folders
+    ):
+        self.examined_well(environment, folders, cloud)
+
+    def examined_well(self, environment: Environment, folders: Folders, cloud: Cloud) -> None:
         found = {check.name: check for check in doctor.examine(environment, folders)}
         ill = {name: check.detail for name, check in found.items() if check.verdict is doctor.Verdict.ILL}
         assert ill == {}

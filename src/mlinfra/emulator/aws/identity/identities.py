@@ -27,6 +27,13 @@ _SAGEMAKER = (  # jobs, models, packages and their groups, endpoints and their c
     "sagemaker:*Tags",
     "sagemaker:Search",
 )
+_PULL = (
+    "ecr:GetAuthorizationToken",
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:GetDownloadUrlForLayer",
+    "ecr:BatchGetImage",
+)
+_PUSH = ("ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage")
 _JOB_LOGS = "log-group:/aws/sagemaker/*"
 
 
@@ -84,11 +91,18 @@ def _deployer(grounds: Grounds) -> list[Document]:
         _allow(
             ["logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents"], [place.arn("logs", _JOB_LOGS)]
         ),
-        _allow(["cloudwatch:GetMetricData", "cloudwatch:GetMetricStatistics", "cloudwatch:ListMetrics"], ["*"]),
+        _allow(
+            [
+                "cloudwatch:GetMetricData",
+                "cloudwatch:GetMetricStatistics",
+                "cloudwatch:ListMetrics",
+                "cloudwatch:DescribeAlarms",
+            ],
+            ["*"],
+        ),
         _allow(
             [
                 "cloudwatch:PutMetricAlarm",
-                "cloudwatch:DescribeAlarms",
                 "cloudwatch:DeleteAlarms",
                 "cloudwatch:SetAlarmState",
                 "cloudwatch:TagResource",
@@ -101,9 +115,7 @@ def _deployer(grounds: Grounds) -> list[Document]:
             ["iam:CreateServiceLinkedRole"],
             ["arn:aws:iam::*:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/*"],
         ),
-        _allow(
-            ["ecr:DescribeImages", "ecr:DescribeRepositories", "ecr:BatchGetImage", "ecr:GetAuthorizationToken"], ["*"]
-        ),
+        _allow([*_PULL, *_PUSH, "ecr:DescribeImages", "ecr:DescribeRepositories"], ["*"]),
         *_with_keys(grounds),
         _allow(["servicequotas:GetServiceQuota", "servicequotas:ListServiceQuotas"], ["*"]),
     ]
@@ -174,15 +186,7 @@ def _runs(grounds: Grounds) -> list[Document]:
             [grounds.place.arn("logs", _JOB_LOGS)],
         ),
         _allow(["cloudwatch:PutMetricData"], ["*"]),
-        _allow(
-            [
-                "ecr:GetAuthorizationToken",
-                "ecr:BatchCheckLayerAvailability",
-                "ecr:GetDownloadUrlForLayer",
-                "ecr:BatchGetImage",
-            ],
-            ["*"],
-        ),
+        _allow(list(_PULL), ["*"]),
         *_with_keys(grounds),
     ]
 
