@@ -143,7 +143,8 @@ _RUNS: dict[str, Kept] = {}  # the same configuration registers the same, and no
 
 _SUBJECTS: Final = ["repo:acme/risk:environment:dev", "repo:acme/risk:ref:refs/heads/main"]
 _TRUST: Final = {"system": "github", "subjects": _SUBJECTS}
-_CLOUD: Final = {"tags": {"Team": "Risk", "costCentre": "K7"}, "notify": ["risk@example.org"], "trusts": [_TRUST]}
+_TOLD: Final = {"notify": ["risk@example.org"]}  # without which there is no prod
+_CLOUD: Final = {"tags": {"Team": "Risk", "costCentre": "K7"}, "trusts": [_TRUST]}
 
 PLATFORMS: Final = {
     each.name: each
@@ -156,7 +157,7 @@ PLATFORMS: Final = {
         ),
         Platform(
             "aws",
-            base={"platform": "aws", "region": "eu-west-1", "account": "111122223333"},
+            base={"platform": "aws", "region": "eu-west-1", "account": "111122223333", **_TOLD},
             everything={
                 **_CLOUD,
                 "models": ["credit-risk"],
@@ -186,7 +187,7 @@ PLATFORMS: Final = {
         ),
         Platform(
             "azure",
-            base={"platform": "azure", "region": "westeurope", "account": _SUBSCRIPTION, "tenant": _TENANT},
+            base={"platform": "azure", "region": "westeurope", "account": _SUBSCRIPTION, "tenant": _TENANT, **_TOLD},
             everything={
                 **_CLOUD,
                 "endpoints": ["credit"],
@@ -226,7 +227,7 @@ PLATFORMS: Final = {
         ),
         Platform(
             "gcp",
-            base={"platform": "gcp", "region": "europe-west4", "account": "acme-risk"},
+            base={"platform": "gcp", "region": "europe-west4", "account": "acme-risk", **_TOLD},
             everything={
                 **_CLOUD,
                 "endpoints": ["credit"],

@@ -12,7 +12,12 @@ from mlinfra.infra.local.configuration import LocalConfiguration
 from mlinfra.infra.stages import FIRM_IN_PROD, PROFILES, Profile
 
 LOCAL: dict[str, Any] = {"platform": "local"}
-CLOUD: dict[str, Any] = {"platform": "aws", "region": "eu-west-1", "account": "123456789012"}
+CLOUD: dict[str, Any] = {
+    "platform": "aws",
+    "region": "eu-west-1",
+    "account": "123456789012",
+    "notify": ["risk@example.org"],
+}
 
 
 def refusal(model: type[Configuration], values: dict[str, Any], stack: str = "some-dev") -> list[Any]:
@@ -72,6 +77,7 @@ WRONG = [
         "jenkins",
         "github, gitlab, azure-devops",
     ),
+    (CloudConfiguration, {"stage": "prod", "notify": []}, "mlinfra:notify", "[]", "one mail address"),
     *(
         (CloudConfiguration, {"stage": "prod", "settings": {name: False}}, f"mlinfra:settings.{name}", "false", "true")
         for name in FIRM_IN_PROD
@@ -148,6 +154,20 @@ def test_text_is_read_as_the_engine_hands_it_over():
 def test_an_emulated_prod_may_be_weaker():
     given = {**CLOUD, "stage": "prod", "emulated": "true", "settings": {"deletion_protection": False}}
     assert read(CloudConfiguration, given, stack="aws-emulated").profile.deletion_protection is False
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"stage": "dev"},
+        {"stage": "staging"},
+        {"stage": "prod", "emulated": "true"},
+        {"stage": "prod", "emulated": "true", "settings": {"alarms": False}},
+    ],
+    ids=str,
+)
+def test_alarms_may_tell_nobody_where_nobody_depends_on_them(given: dict[str, Any]):
+    assert not read(CloudConfiguration, {**CLOUD, "notify": [], **given}, stack="aws-some").told
 
 
 def test_a_setting_differs_from_its_stage_alone_where_it_is_named():

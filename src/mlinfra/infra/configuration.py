@@ -69,6 +69,12 @@ class Trust(Part):
         """The issuer's address: the one named, else the system's public one."""
         return self.issuer or _ISSUERS[self.system]
 
+    @property
+    def public(self) -> bool:
+        """Whether the system's public issuer signs."""
+        known = _ISSUERS.get(self.system, "")
+        return bool(known) and self.signed_by.rstrip("/") == known
+
 
 def _native(tags: dict[str, str]) -> dict[str, str]:
     for key in tags:
@@ -139,6 +145,11 @@ class CloudConfiguration(Configuration):
         return frozenset()
 
     @property
+    def told(self) -> bool:
+        """Whether an alarm reaches somebody."""
+        return bool(self.notify)
+
+    @property
     def monthly_budget(self) -> int:
         """The budget asked for, else the stage's; 0 for none."""
         return self.profile.budget if self.budget is None else self.budget
@@ -175,6 +186,20 @@ def _named_issuers(configuration: CloudConfiguration) -> Iterable[Problem]:
                 f"trusts.{place}.issuer",
                 allowed="https://vstoken.dev.azure.com/<organisation id>",
             )
+
+
+def _somebody_told(configuration: CloudConfiguration) -> Iterable[Problem]:
+    """An alarm that nobody hears is none."""
+    if configuration.stage != "prod" or configuration.emulated or not configuration.profile.alarms:
+        return
+    if not configuration.told:
+        yield Problem(
+            "prod's alarms tell nobody",
+            "notify",
+            given="[]",
+            allowed="one mail address or more; on AWS an adopted topic will do",
+            todo="pulumi config set --path 'mlinfra:notify[0]' NAME@EXAMPLE",
+        )
 
 
 def one_network(*apart: str) -> Rule:
@@ -215,6 +240,7 @@ CloudConfiguration.RULES = (
     *Configuration.RULES,
     Rule(("trusts",), _named_subjects),
     Rule(("trusts", "adopt"), _named_issuers),
+    Rule(("stage", "settings", "emulated", "notify", "adopt"), _somebody_told),
 )
 
 Model = TypeVar("Model", bound=Configuration)

@@ -6,6 +6,7 @@ import pytest
 
 ROLE = "arn:aws:iam::111122223333:role/trainer"
 ENDPOINT = {"image": "serving@sha256:0", "model": "s3://models/credit/"}
+SIGNER = "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"
 NETWORK = {"vpc": "vpc-0a", "subnets": ["subnet-0a"], "security_groups": ["sg-0a"]}
 
 # Name: the changed values, the key that is named, what the message must hold.
@@ -104,6 +105,7 @@ WRONG = {
     ),
     "a trust in nobody": ({"trusts": [{"system": "github", "subjects": []}]}, "mlinfra:trusts.0.subjects", "sub"),
     "a mail address that is none": ({"notify": ["risk"]}, "mlinfra:notify.0", "risk"),
+    "a prod that tells nobody": ({"stage": "prod", "notify": None}, "mlinfra:notify", "one mail address"),
     "a negative budget": ({"budget": -5}, "mlinfra:budget", "greater than or equal to 0"),
     "another cloud": ({"platform": "azure"}, "mlinfra:platform", "aws"),
     "a security group by its name": (
@@ -123,7 +125,7 @@ WRONG = {
         "one in eu-west-1",
     ),
     "a provider for a system that is unknown": (
-        {"adopt": {"identity_providers": {"jenkins": ROLE}}},
+        {"adopt": {"identity_providers": {"jenkins": SIGNER}}},
         "mlinfra:adopt.identity_providers.jenkins",
         "github",
     ),
@@ -132,10 +134,25 @@ WRONG = {
         "mlinfra:adopt.identity_providers.github",
         "OpenID Connect providers",
     ),
-    "an endpoint without instances": (
-        {"endpoints": {"credit": {**ENDPOINT, "scale": {"min": 0}}}},
+    "a role for a provider": (
+        {"adopt": {"identity_providers": {"github": ROLE}}},
+        "mlinfra:adopt.identity_providers.github",
+        "OpenID Connect providers",
+    ),
+    "an endpoint of less than no instance": (
+        {"endpoints": {"credit": {**ENDPOINT, "scale": {"min": -1}}}},
         "mlinfra:endpoints.credit.scale.min",
-        "greater than or equal to 1",
+        "greater than or equal to 0",
+    ),
+    "an endpoint of less than no instance at most": (
+        {"endpoints": {"credit": {**ENDPOINT, "scale": {"max": -1}}}},
+        "mlinfra:endpoints.credit.scale.max",
+        "greater than or equal to 0",
+    ),
+    "an endpoint in prod that scales to less than the stage's least": (
+        {"stage": "prod", "endpoints": {"credit": {**ENDPOINT, "scale": {"max": 1}}}},
+        "mlinfra:endpoints.credit.scale.max",
+        "0, or 2 or more",
     ),
     "an endpoint that scales by no requests": (
         {"endpoints": {"credit": {**ENDPOINT, "scale": {"max": 2, "requests_per_minute": 0}}}},
@@ -169,3 +186,8 @@ def test_every_mistake_is_told_at_once(refusals):
 
 def test_what_it_says_by_itself_is_enough_for_dev(configured):
     assert configured("dev").profile.destroy_contents
+
+
+def test_an_adopted_topic_tells_people_by_itself(configured):
+    topic = "arn:aws:sns:eu-west-1:111122223333:acme"
+    assert configured("prod", notify=[], adopt={"topic": topic}).told

@@ -7,16 +7,21 @@ Which resources there are is in `trees/`, what holds for every cloud in `test_cl
 from __future__ import annotations
 
 import json
+import re
+from hashlib import sha256
 
 import pytest
 
 from mlinfra.catalog.aws.permissions import policy
 from mlinfra.environment import parse
+from mlinfra.infra.aws import names
 from mlinfra.infra.aws.configuration import STORES
 
 pytestmark = pytest.mark.thorough
 
 STAGES = ("dev", "staging", "prod")
+TARGET = "aws:appautoscaling/target:Target"
+SIGNER = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
 ACCOUNT = "111122223333"
 ROOT = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
 OWN = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
@@ -225,6 +230,31 @@ class TestImages:
         cache = {"ecrRepositoryPrefix": "mlinfra-85e2c0", "upstreamRegistryUrl": "public.ecr.aws"}
         assert given(prod, "aws-prod-images-cache") == cache
 
+    def test_what_the_cache_makes_is_encrypted_and_tagged_and_follows_the_public_tags(self, prod, dev, key):
+        assert given(prod, "aws-prod-images-template") == {
+            "prefix": "mlinfra-85e2c0",
+            "description": "mlinfra: public images of aws-prod",
+            "appliedFors": ["PULL_THROUGH_CACHE"],
+            "imageTagMutability": "MUTABLE",
+            "encryptionConfigurations": [{"encryptionType": "KMS", "kmsKey": key}],
+            "customRoleArn": f"arn:aws:iam::{ACCOUNT}:role/mlinfra-aws-prod-images-85e2c0",
+            "resourceTags": prod.named("aws-prod-images-runner").inputs["tags"],
+        }
+        by_ecr = given(dev, "aws-dev-images-template")["encryptionConfigurations"]
+        assert by_ecr == [{"encryptionType": "AES256"}]
+
+    def test_ecr_makes_the_caches_repositories_and_can_do_nothing_else(self, prod, dev, key):
+        trust = {"Effect": "Allow", "Principal": {"Service": "ecr.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        assert document(prod, "aws-prod-images-maker", "assumeRolePolicy") == statements(trust)
+        making = {"Effect": "Allow", "Action": ["ecr:CreateRepository", "ecr:TagResource"]}
+        cached = f"arn:aws:ecr:eu-west-1:{ACCOUNT}:repository/mlinfra-"
+        assert document(prod, "aws-prod-images-maker-policy") == statements(
+            {**making, "Resource": f"{cached}85e2c0/*"},
+            {"Effect": "Allow", "Action": ["kms:CreateGrant", "kms:RetireGrant", "kms:DescribeKey"], "Resource": key},
+        )
+        own = statements({**making, "Resource": f"{cached}18ecf5/*"})
+        assert document(dev, "aws-dev-images-maker-policy") == own
+
 
 class TestProtection:
     def test_prod_protects_what_cannot_be_made_again(self, prod):
@@ -306,7 +336,61 @@ class TestIdentities:
 
     def test_two_systems_of_one_kind_share_a_signer(self, up):
         trusts = [{"system": "github", "subjects": [f"repo:acme/{name}:environment:dev"]} for name in ("a", "b")]
-        assert len(up(trusts=trusts).of("aws:iam/openIdConnectProvider:OpenIdConnectProvider")) == 1
+        assert len(up(trusts=trusts).of(SIGNER)) == 1
+
+
+class TestIssuers:
+    """Systems of one kind that have issuers of their own."""
+
+    OWN = "https://gitlab.acme.example"
+    TRUSTS = (
+        {"system": "gitlab", "issuer": OWN, "subjects": ["project_path:risk/credit"], "audience": "aws-a"},
+        {"system": "gitlab", "subjects": ["project_path:acme/risk"]},
+        {"system": "gitlab", "issuer": f"{OWN}/", "subjects": ["project_path:risk/fraud"], "audience": "aws-b"},
+    )
+
+    def test_each_has_a_signer_with_all_its_audiences_and_a_name_that_no_order_changes(self, up):
+        for trusts in (self.TRUSTS, self.TRUSTS[::-1]):
+            found = up(trusts=list(trusts))
+            assert {each.name: given(found, each.name) for each in found.of(SIGNER)} == {
+                "aws-dev-identities-gitlab": {"url": "https://gitlab.com", "clientIdLists": ["https://gitlab.com"]},
+                "aws-dev-identities-gitlab-d99bcd": {"url": self.OWN, "clientIdLists": ["aws-a", "aws-b"]},
+            }
+
+    def test_each_statement_names_the_signer_of_its_own_issuer(self, up):
+        def trusted(issuer: str, audience: str, subject: str) -> dict:
+            return {
+                "Effect": "Allow",
+                "Principal": {"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/{issuer}"},
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": {"StringEquals": {f"{issuer}:aud": audience, f"{issuer}:sub": [subject]}},
+            }
+
+        assert document(up(trusts=[*self.TRUSTS]), "aws-dev-identities-ci", "assumeRolePolicy") == statements(
+            trusted("gitlab.acme.example", "aws-a", "project_path:risk/credit"),
+            trusted("gitlab.acme.example", "aws-b", "project_path:risk/fraud"),
+            trusted("gitlab.com", "https://gitlab.com", "project_path:acme/risk"),
+        )
+
+    @pytest.mark.parametrize(
+        ("system", "other"),
+        [("azure-devops", "vstoken.dev.azure.com/0b"), ("github", "token.actions.githubusercontent.com")],
+    )
+    def test_an_adopted_signer_says_who_signs_where_the_trust_does_not(self, up, system, other):
+        adopted = f"arn:aws:iam::{ACCOUNT}:oidc-provider/signer.acme.example/0a"
+        trusts = [
+            {"system": system, "subjects": ["a"]},
+            {"system": system, "issuer": f"https://{other}", "subjects": ["b"]},
+        ]
+        found = up(trusts=trusts, adopt={"identity_providers": {system: adopted}})
+        silent, outspoken = document(found, "aws-dev-identities-ci", "assumeRolePolicy")["Statement"]
+        assert silent["Principal"] == {"Federated": adopted}
+        assert silent["Condition"]["StringEquals"]["signer.acme.example/0a:sub"] == ["a"]
+        assert outspoken["Principal"] == {"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/{other}"}
+        assert {each.name: each.adopted for each in found.of(SIGNER)} == {
+            f"aws-dev-identities-{system}": adopted,
+            f"aws-dev-identities-{system}-{sha256(other.encode()).hexdigest()[:6]}": "",
+        }
 
 
 class TestNetwork:
@@ -341,6 +425,23 @@ class TestNetwork:
                 True,
                 3,
             )
+
+    def test_nothing_is_written_to_s3_but_in_the_accounts_buckets_and_the_adopted_ones(self, prod, whole):
+        reads = {"Sid": "ReadAnything", "Action": ["s3:Get*", "s3:List*"], "Resource": "*"}
+        owned = {"StringEquals": {"s3:ResourceAccount": ACCOUNT}}
+        writes = {"Sid": "WriteOwn", "Action": "s3:*", "Resource": "*", "Condition": owned}
+        anybody = {"Effect": "Allow", "Principal": "*"}
+        assert document(prod, "aws-prod-network-s3") == statements({**reads, **anybody}, {**writes, **anybody})
+
+        found = whole("prod", adopt={"buckets": {"data": "acme-data"}})
+        arns = ["arn:aws:s3:::acme-data", "arn:aws:s3:::acme-data/*"]
+        adopted = {"Sid": "WriteAdopted", "Action": "s3:*", "Resource": arns}
+        assert document(found, "aws-prod-network-s3")["Statement"][2:] == [{**adopted, **anybody}]
+
+    def test_who_names_no_security_group_reaches_nobody(self, prod):
+        closed = given(prod, "aws-prod-network-default")
+        assert (closed["ingress"], closed["egress"]) == ([], [])
+        assert closed["vpcId"] == given(prod, "aws-prod-network-subnet-1")["vpcId"]
 
     def test_containers_talk_to_each_other_and_by_tls_to_the_services(self, prod):
         (services,) = {
@@ -410,11 +511,36 @@ class TestObservation:
         assert given(prod, "aws-prod-notices-mail-1") == mail
 
     def test_one_page_shows_requests_errors_and_latency_of_the_environments_endpoints(self, prod):
-        widgets = document(prod, "aws-prod-dashboard-page", "dashboardBody")["widgets"]
-        shown = [metric["expression"] for each in widgets for (metric,) in each["properties"]["metrics"]]
-        wanted = ("Invocations", "Invocation5XXErrors", "Invocation4XXErrors", "ModelLatency")
-        assert [metric for metric in wanted if not any(f'MetricName="{metric}"' in each for each in shown)] == []
-        assert [each for each in shown if "85e2c0" not in each] == []
+        shown = [expression for (expression,) in searches(prod, "aws-prod")]
+        of_variants, own = "{AWS/SageMaker,EndpointName,VariantName}", "EndpointName=85e2c0"
+        assert shown == [
+            f"SEARCH('{of_variants} MetricName=\"Invocations\" {own}', 'Sum', 60)",
+            f"SEARCH('{of_variants} MetricName=\"Invocation5XXErrors\" {own}', 'Sum', 60)",
+            f"SEARCH('{of_variants} MetricName=\"Invocation4XXErrors\" {own}', 'Sum', 60)",
+            f"SEARCH('{of_variants} MetricName=\"ModelLatency\" {own}', 'p99', 60)",
+        ]
+
+    @pytest.mark.parametrize("stack", ["aws-prod", "risk", "risk-eu"])  # marks that begin with digits and with letters
+    def test_its_search_finds_every_endpoint_of_the_environment_and_no_others(self, platform, whole, stack):
+        (expression, *_), *_ = searches(whole("prod", stack=stack), stack)
+        configured = platform.configured("prod", stack=stack)
+        own = [names.endpoint(configured, each) for each in ("credit", "credit-risk-2", "c" * 32)]
+        assert [each for each in own if not finds(expression, each)] == []
+        assert not finds(expression, names.endpoint(platform.configured("prod", stack="risk-us"), "credit"))
+
+
+def searches(found, stack: str) -> list[list[str]]:
+    widgets = document(found, f"{stack}-dashboard-page", "dashboardBody")["widgets"]
+    return [[metric["expression"] for (metric,) in each["properties"]["metrics"]] for each in widgets]
+
+
+def finds(expression: str, endpoint: str) -> bool:
+    """Whether CloudWatch finds an endpoint: a term in quotes is its whole name, any other some tokens in a row."""
+    quoted, bare = re.search(r'EndpointName=(?:"([^"]+)"|([^\s\']+))', expression).groups()
+    if quoted:
+        return quoted == endpoint
+    term, name = (re.findall(r"\d+|[a-z]+", text) for text in (bare, endpoint))
+    return any(name[start : start + len(term)] == term for start in range(len(name)))
 
 
 class TestMoney:
@@ -464,6 +590,10 @@ class TestMoney:
                 "Condition": {"ArnEquals": {"iam:PolicyARN": dev.named("aws-dev-money-denial").outputs["arn"]}},
             }
         )
+
+    def test_budgets_of_this_account_alone_act(self, dev):
+        trust = {"Effect": "Allow", "Principal": {"Service": "budgets.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        assert document(dev, "aws-dev-money-actor", "assumeRolePolicy") == statements({**trust, "Condition": OWN})
 
     def test_prod_goes_on(self, prod):
         assert not prod.of("aws:budgets/budgetAction:BudgetAction")
@@ -527,8 +657,26 @@ class TestEndpoints:
     def test_it_scales_between_its_bounds(self, dev):
         target, scaling = given(dev, "aws-dev-credit-target"), given(dev, "aws-dev-credit-scaling")
         assert (target["minCapacity"], target["maxCapacity"]) == (1, 3)
+        assert given(dev, "aws-dev-credit-configuration")["productionVariants"][0]["initialInstanceCount"] == 1
         assert scaling["targetTrackingScalingPolicyConfiguration"] == {
             "predefinedMetricSpecification": {"predefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
             "targetValue": 600,
             "scaleInCooldown": 300,
         }
+
+    @pytest.mark.parametrize(
+        ("stage", "scale", "least", "most"),
+        [
+            ("prod", {}, 2, 0),
+            ("prod", {"max": 3}, 2, 3),
+            ("prod", {"max": 2}, 2, 0),
+            ("prod", {"min": 1}, 1, 0),
+            ("staging", {}, 1, 0),
+        ],
+    )
+    def test_its_least_is_the_stages_own_where_it_names_none(self, whole, stage, scale, least, most):
+        found = whole(stage, endpoints={"credit": {"image": "serving", "model": "s3://models/credit/", "scale": scale}})
+        (variant,) = given(found, f"aws-{stage}-credit-configuration")["productionVariants"]
+        assert variant["initialInstanceCount"] == least
+        bounds = [(each.inputs["minCapacity"], each.inputs["maxCapacity"]) for each in found.of(TARGET)]
+        assert bounds == ([(least, most)] if most else [])

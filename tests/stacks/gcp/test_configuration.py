@@ -55,6 +55,7 @@ WRONG = {
         "mlinfra:trusts.0.subjects",
         "a whole `sub` claim",
     ),
+    "a prod that tells nobody": ({"stage": "prod", "notify": None}, "mlinfra:notify", "one mail address"),
     "a negative budget": ({"budget": -5}, "mlinfra:budget", "greater than or equal to 0"),
     "a key from nowhere": ({"porject": "acme-risk"}, "mlinfra:porject", "allowed"),
     "a range that is none": ({"network": {"cidr": "ten"}}, "mlinfra:network.cidr", "10.80.0.0/20"),

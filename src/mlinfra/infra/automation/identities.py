@@ -44,6 +44,7 @@ _AWS: Final[Mapping[str, str]] = {
     "aws:ecr/lifecyclePolicy:LifecyclePolicy": "{repository}",
     "aws:ecr/pullThroughCacheRule:PullThroughCacheRule": "{ecrRepositoryPrefix}",
     "aws:ecr/repository:Repository": "{name}",
+    "aws:ecr/repositoryCreationTemplate:RepositoryCreationTemplate": "{prefix}",
     "aws:iam/openIdConnectProvider:OpenIdConnectProvider": "arn:{partition}:iam::{account}:oidc-provider/{issuer}",
     "aws:iam/role:Role": "{name}",
     "aws:iam/rolePolicy:RolePolicy": "{role}:{name}",

@@ -20,6 +20,7 @@ _RANGE = address_range("10.80.0.0/16", largest=16, smallest=24, what="VPC")
 
 Arn = Annotated[str, Field(pattern=r"^arn:aws[\w-]*:[\w-]+:[\w-]*:(\d{12})?:.+$")]
 RoleArn = Annotated[str, Field(pattern=r"^arn:aws[\w-]*:iam::\d{12}:role/.+$")]
+SignerArn = Annotated[str, Field(pattern=r"^arn:aws[\w-]*:iam::\d{12}:oidc-provider/.+$")]
 
 
 class Network(Part):
@@ -51,7 +52,7 @@ class Adopted(Part):
     roles: dict[Literal["trainer", "server", "deployer", "approver", "ci"], RoleArn] = Field(
         default_factory=dict, description="Roles by identity: trainer, server, deployer, approver, ci"
     )
-    identity_providers: dict[Literal["github", "gitlab", "azure-devops"], Arn] = Field(
+    identity_providers: dict[Literal["github", "gitlab", "azure-devops"], SignerArn] = Field(
         default_factory=dict, description="OpenID Connect providers by CI system; an account has one an issuer"
     )
     topic: Arn | None = Field(None, description="SNS topic that alarms and budgets tell")
@@ -60,8 +61,8 @@ class Adopted(Part):
 class EndpointScale(Part):
     """How many instances an endpoint has."""
 
-    min: int = Field(1, ge=1, description="Least instances")
-    max: int = Field(1, ge=1, description="Most instances; more than `min` scales by requests")
+    min: int = Field(0, ge=0, description="Least instances; 0 for the stage's own")
+    max: int = Field(0, ge=0, description="Most instances; more than the least scales by requests")
     requests_per_minute: int = Field(600, ge=1, description="Requests a minute that one instance shall get")
 
 
@@ -116,6 +117,11 @@ class AwsConfiguration(CloudConfiguration):
         """The systems whose provider is adopted."""
         return frozenset(map(str, self.adopt.identity_providers))
 
+    @property
+    def told(self) -> bool:
+        """Whether an alarm reaches somebody: an adopted topic has readers of its own."""
+        return bool(self.notify or self.adopt.topic)
+
 
 def _own_account(configuration: AwsConfiguration) -> Iterable[Problem]:
     """Keys and topics may be another account's; roles that jobs run as may not."""
@@ -139,12 +145,13 @@ def _own_region(configuration: AwsConfiguration) -> Iterable[Problem]:
 
 def _ranges(configuration: AwsConfiguration) -> Iterable[Problem]:
     for name, endpoint in configuration.endpoints.items():
-        if endpoint.scale.max < endpoint.scale.min:
+        least = endpoint.scale.min or configuration.profile.replicas
+        if 0 < endpoint.scale.max < least:
             yield Problem(
                 "scales to less than its least",
                 f"endpoints.{name}.scale.max",
                 given=str(endpoint.scale.max),
-                allowed=f"{endpoint.scale.min} or more",
+                allowed=f"0, or {least} or more",
             )
 
 
@@ -166,6 +173,6 @@ AwsConfiguration.RULES = (
     Rule(("adopt", "account"), _own_account),
     Rule(("adopt", "region"), _own_region),
     one_network(),
-    Rule(("endpoints",), _ranges),
+    Rule(("endpoints", "stage", "settings"), _ranges),
     Rule(("watched", "endpoints"), _watched),
 )

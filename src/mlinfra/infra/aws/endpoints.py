@@ -53,6 +53,7 @@ class Endpoint(Component):
         super().__init__("aws:Endpoint", name, configuration, options)
         self._aws = configuration
         self._wanted = wanted
+        self._least = wanted.scale.min or self.profile.replicas
         self.physical = names.endpoint(configuration, endpoint)
         tags = {**self.tags, "mlinfra_name": endpoint, "mlinfra_owner": "stack"}
         model = self._model(role, subnets, security_groups, tags)
@@ -66,7 +67,7 @@ class Endpoint(Component):
             tags=tags,
             opts=self.child(),
         )
-        if wanted.scale.max > wanted.scale.min:
+        if wanted.scale.max > self._least:
             self._scaling()
         self.finish(name=self.endpoint.name, arn=self.endpoint.arn)
 
@@ -103,7 +104,7 @@ class Endpoint(Component):
                     "variant_name": _VARIANT,
                     "model_name": model.name,
                     "instance_type": self._wanted.machine,
-                    "initial_instance_count": self._wanted.scale.min,
+                    "initial_instance_count": self._least,
                     "container_startup_health_check_timeout_in_seconds": _READY_SECONDS,
                 }
             ],
@@ -138,7 +139,7 @@ class Endpoint(Component):
             service_namespace="sagemaker",
             scalable_dimension=_DIMENSION,
             resource_id=Output.concat("endpoint/", self.endpoint.name, f"/variant/{_VARIANT}"),
-            min_capacity=self._wanted.scale.min,
+            min_capacity=self._least,
             max_capacity=self._wanted.scale.max,
             tags=self.tags,
             opts=self.child(ResourceOptions(depends_on=[self.endpoint])),

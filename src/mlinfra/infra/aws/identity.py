@@ -5,6 +5,7 @@ The policies are the ones that `mlinfra env permissions` prints: one table, in `
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ _AUDIENCES = {
     "gitlab": "https://gitlab.com",
     "azure-devops": "api://AzureADTokenExchange",
 }
+_DIGITS = 6  # hex, of an issuer in a name
 
 
 class Identities(Component):
@@ -54,7 +56,6 @@ class Identities(Component):
         """Register them."""
         super().__init__("aws:Identities", name, configuration, options)
         self._aws = configuration
-        self._signers: dict[str, iam.OpenIdConnectProvider] = {}
         self.arns = {identity: names.role_arn(configuration, identity) for identity in ROLES}
         policies = _policies(configuration, {**facts, "identities": self.arns})
         adopted = {str(identity): arn.rpartition("/")[2] for identity, arn in configuration.adopt.roles.items()}
@@ -94,30 +95,36 @@ class Identities(Component):
 
     def _pipelines(self, configuration: AwsConfiguration) -> Output[str]:
         """The trust in every CI system that is named: exact subjects, exact audience."""
-        providers = [self._signer(trust) for trust in configuration.trusts]
-        return Output.all(*providers).apply(
+        trusted: dict[str, list[Trust]] = {}
+        for trust in configuration.trusts:
+            trusted.setdefault(_issuer(configuration, trust), []).append(trust)
+        signers = {issuer: self._signer(issuer, trusts).arn for issuer, trusts in trusted.items()}
+        return Output.all(**signers).apply(
             lambda arns: json.dumps(
-                names.policy(*(_federated(trust, arn) for trust, arn in zip(configuration.trusts, arns, strict=True)))
+                names.policy(
+                    *(_federated(trust, issuer, arns[issuer]) for issuer, trusts in trusted.items() for trust in trusts)
+                )
             )
         )
 
-    def _signer(self, trust: Trust) -> Output[str]:
-        """The ARN of the account's provider for an issuer: adopted, or made once for all trusts in it."""
-        adopted = {str(system): arn for system, arn in self._aws.adopt.identity_providers.items()}.get(trust.system)
-        if trust.system not in self._signers:
-            self._signers[trust.system] = (
-                self.adopted(iam.OpenIdConnectProvider, trust.system, adopted)
-                if adopted
-                else iam.OpenIdConnectProvider(
-                    self.named(trust.system),
-                    url=trust.signed_by,
-                    client_id_lists=[_audience(trust)],
-                    tags=self.tags,
-                    opts=self.child(),
-                )
-            )
-        found: Output[str] = self._signers[trust.system].arn
-        return found
+    def _signer(self, issuer: str, trusts: list[Trust]) -> iam.OpenIdConnectProvider:
+        """The account's provider for an issuer: adopted, or made once for all trusts in it.
+
+        A system's public issuer bears its name, any other its own mark besides: the order of trusts renames nothing.
+        """
+        adopted = {_signed(arn): (system, arn) for system, arn in self._aws.adopt.identity_providers.items()}
+        if issuer in adopted:
+            system, arn = adopted[issuer]
+            return self.adopted(iam.OpenIdConnectProvider, system, arn)
+        named_by_system = trusts[0].public and trusts[0].system not in self._aws.adopt.identity_providers
+        mark = hashlib.sha256(issuer.encode()).hexdigest()[:_DIGITS]
+        return iam.OpenIdConnectProvider(
+            self.named(trusts[0].system if named_by_system else f"{trusts[0].system}-{mark}"),
+            url=f"https://{issuer}",
+            client_id_lists=sorted({_audience(each) for each in trusts}),
+            tags=self.tags,
+            opts=self.child(),
+        )
 
 
 def _policies(configuration: AwsConfiguration, facts: Mapping[str, Input[Any]]) -> Output[dict[str, str]]:
@@ -151,8 +158,18 @@ def _trust(configuration: AwsConfiguration, identity: str) -> str:
     return json.dumps(names.policy(statement))
 
 
-def _federated(trust: Trust, provider: str) -> names.Document:
-    issuer = trust.signed_by.removeprefix("https://").rstrip("/")
+def _issuer(configuration: AwsConfiguration, trust: Trust) -> str:
+    """Who signs, as ARNs and conditions name it. An adopted provider says who, where the trust does not."""
+    adopted = configuration.adopt.identity_providers.get(trust.system)
+    return _signed(adopted) if adopted and not trust.issuer else trust.signed_by.removeprefix("https://").rstrip("/")
+
+
+def _signed(provider: str) -> str:
+    """The issuer of a provider, by the provider's ARN."""
+    return provider.partition("oidc-provider/")[2]
+
+
+def _federated(trust: Trust, issuer: str, provider: str) -> names.Document:
     return {
         "Effect": "Allow",
         "Principal": {"Federated": provider},

@@ -32,6 +32,10 @@ _STARTS = [
 class Budget(Component):
     """The environment's monthly budget, by its tag.
 
+    It counts nothing until the account that pays has activated `mlinfra_environment` as a cost allocation tag, which
+    Billing allows once the tag has appeared in its data, up to a day after the first resource: a first `up` that
+    asked for it would fail (the provider's page on `costexplorer.CostAllocationTag`).
+
     `stops` are names of the roles that lose the right to start work once it is spent; the action can be reversed on
     the budget's page, and ends with the month.
     """
@@ -77,7 +81,12 @@ class Budget(Component):
             tags=self.tags,
             opts=self.child(),
         )
-        trust = {"Effect": "Allow", "Principal": names.service("budgets"), "Action": "sts:AssumeRole"}
+        trust = {
+            "Effect": "Allow",
+            "Principal": names.service("budgets"),
+            "Action": "sts:AssumeRole",
+            "Condition": {"StringEquals": {"aws:SourceAccount": self._aws.account}},
+        }
         actor = iam.Role(
             self.named("actor"),
             name=names.role(self._aws, "budget"),

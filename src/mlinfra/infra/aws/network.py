@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ import pulumi_aws
 from pulumi import InvokeOptions, Output
 from pulumi_aws import ec2, vpc
 
+from mlinfra.catalog.aws.addresses import partition
+from mlinfra.infra.aws import names
 from mlinfra.infra.component import Component
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ SERVICES = (
     "secretsmanager",
 )
 _HTTPS = 443
+_READ = ["s3:Get*", "s3:List*"]
 _SUBNET_BITS = 2  # a VPC's range is cut into four, of which up to three are used
 
 
@@ -69,6 +73,9 @@ class Network(Component):
             opts=self.child(),
         )
         self.vpc = made.id
+        ec2.DefaultSecurityGroup(  # who names no group gets this one, which AWS makes open among its members
+            self.named("default"), vpc_id=made.id, ingress=[], egress=[], tags=self.tags, opts=self.child()
+        )
         tables = ec2.RouteTable(self.named("routes"), vpc_id=made.id, tags=self.tags, opts=self.child())
         self.subnets = [subnet.id for subnet in self._subnets(made, tables)]
         self.security_groups = [self._group(made).id]
@@ -147,6 +154,7 @@ class Network(Component):
             service_name=f"com.amazonaws.{self._aws.region}.s3",
             vpc_endpoint_type="Gateway",
             route_table_ids=[routes.id],
+            policy=json.dumps(_objects(self._aws)),
             tags=self.tags,
             opts=self.child(),
         )
@@ -179,3 +187,31 @@ class Network(Component):
                 tags=self.tags,
                 opts=self.child(),
             )
+
+
+def _objects(configuration: AwsConfiguration) -> names.Document:
+    """What may be asked of S3 from inside: to read anything, and to write where the environment's account owns.
+
+    Whatever credentials a container holds, it carries nothing out into a bucket of somebody else's. Reading stays open,
+    since parts of every job lie in buckets of AWS's own accounts: the layers of images in ECR's
+    (prod-REGION-starport-layer-bucket), public models and SageMaker's own files in others that no list names in full.
+    Adopted buckets may be another account's. What a role may do is still the role's policy to say.
+    """
+    statements: list[names.Document] = [
+        {"Sid": "ReadAnything", "Effect": "Allow", "Principal": "*", "Action": _READ, "Resource": "*"},
+        {
+            "Sid": "WriteOwn",
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"s3:ResourceAccount": configuration.account}},
+        },
+    ]
+    if adopted := sorted(set(configuration.adopt.buckets.values())):
+        arns = [f"arn:{partition(configuration.region)}:s3:::{bucket}" for bucket in adopted]
+        everything = [name for arn in arns for name in (arn, f"{arn}/*")]
+        statements.append(
+            {"Sid": "WriteAdopted", "Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": everything}
+        )
+    return names.policy(*statements)

@@ -169,7 +169,10 @@ class Alarms(Component):
 
 
 class Dashboard(Component):
-    """One page: requests, errors and latency of every endpoint of the environment, and its jobs' failures."""
+    """One page: requests, errors and latency of every endpoint of the environment.
+
+    Jobs are not on it: SageMaker tells how one ended by an event, and CloudWatch draws metrics.
+    """
 
     def __init__(self, name: str, configuration: AwsConfiguration, options: ResourceOptions | None = None) -> None:
         """Register it."""
@@ -212,8 +215,12 @@ def _publishers(configuration: AwsConfiguration, arn: str) -> names.Document:
 
 
 def _widgets(configuration: AwsConfiguration) -> list[names.Document]:
-    """A search finds what exists when the page is opened, so that the page need not know the endpoints."""
-    own = f"-{configuration.suffix}"
+    """A search finds what exists when the page is opened, so that the page need not know the endpoints.
+
+    Within quotes a term is a whole name; without them it is a part of one, between hyphens or ends, which is what
+    every endpoint of the environment has in common. The braces leave out the same figures told by configuration as
+    well (CloudWatch's user guide, "Search expression syntax": tokenization, exact matches).
+    """
     charts = (
         ("Requests", "Invocations", "Sum"),
         ("Errors of the model", "Invocation5XXErrors", "Sum"),
@@ -235,7 +242,7 @@ def _widgets(configuration: AwsConfiguration) -> list[names.Document]:
                     [
                         {
                             "expression": "SEARCH('{AWS/SageMaker,EndpointName,VariantName} "
-                            f'MetricName="{metric}" EndpointName="{own}"\', \'{statistic}\', 60)'
+                            f"MetricName=\"{metric}\" EndpointName={configuration.suffix}', '{statistic}', {_MINUTE})"
                         }
                     ]
                 ],

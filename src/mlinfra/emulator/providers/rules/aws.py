@@ -112,6 +112,9 @@ FORMS: dict[str, Form] = {
         {"registryId": "{account}"},
         frozenset({"ecrRepositoryPrefix", "upstreamRegistryUrl"}),
     ),
+    "aws:ecr/repositoryCreationTemplate:RepositoryCreationTemplate": Form(
+        "", "{prefix}", {"registryId": "{account}"}, frozenset({"prefix"})
+    ),
     "aws:cloudwatch/logGroup:LogGroup": Form(
         "name",
         "{name}",
@@ -187,6 +190,12 @@ FORMS: dict[str, Form] = {
         "sg-{digits}",
         {"arn": _arn("ec2", "security-group/{id}"), "ownerId": "{account}"},
         frozenset({"name", "vpcId", "description", "namePrefix"}),
+    ),
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": Form(
+        "",
+        "sg-{digits}",
+        {"arn": _arn("ec2", "security-group/{id}"), "ownerId": "{account}", "name": "default"},
+        frozenset({"vpcId"}),
     ),
     "aws:ec2/routeTable:RouteTable": _numbered("rtb", "route-table", "vpcId"),
     "aws:ec2/routeTableAssociation:RouteTableAssociation": Form(
