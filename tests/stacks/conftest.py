@@ -19,7 +19,7 @@ from mlinfra.emulator.providers import mocks
 from mlinfra.emulator.providers.mocks import Registrations, StrictMonitor
 from mlinfra.emulator.providers.values import plain
 from mlinfra.errors import Problem, SpecError
-from mlinfra.infra.configuration import CloudConfiguration, Configuration, Rule, _inner_model, read
+from mlinfra.infra.configuration import CloudConfiguration, Configuration, Rule, _inner_model, of_platform, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -100,8 +100,7 @@ class Platform:
 
     @property
     def model(self) -> type[Configuration]:
-        module = import_module(f"mlinfra.infra.{self.name}.configuration")
-        return getattr(module, f"{self.name.capitalize()}Configuration")
+        return of_platform(self.name)
 
     def configured(self, stage: str = "dev", *, stack: str = "", **values: Any) -> Configuration:
         return read(self.model, {**self.base, "stage": stage, **values}, stack=stack or f"{self.name}-{stage}")

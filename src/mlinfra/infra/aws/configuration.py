@@ -8,6 +8,7 @@ from pydantic import Field
 
 from mlinfra.errors import Problem
 from mlinfra.infra.configuration import CloudConfiguration, Part, Rule, address_range, one_network
+from mlinfra.infra.scale import EndpointScale, sound_scales
 from mlinfra.spec.names import EndpointName, Name  # noqa: TC001  pydantic reads the annotations
 
 if TYPE_CHECKING:
@@ -56,14 +57,6 @@ class Adopted(Part):
         default_factory=dict, description="OpenID Connect providers by CI system; an account has one an issuer"
     )
     topic: Arn | None = Field(None, description="SNS topic that alarms and budgets tell")
-
-
-class EndpointScale(Part):
-    """How many instances an endpoint has."""
-
-    min: int = Field(0, ge=0, description="Least instances; 0 for the stage's own")
-    max: int = Field(0, ge=0, description="Most instances; more than the least scales by requests")
-    requests_per_minute: int = Field(600, ge=1, description="Requests a minute that one instance shall get")
 
 
 class Endpoint(Part):
@@ -143,18 +136,6 @@ def _own_region(configuration: AwsConfiguration) -> Iterable[Problem]:
             )
 
 
-def _ranges(configuration: AwsConfiguration) -> Iterable[Problem]:
-    for name, endpoint in configuration.endpoints.items():
-        least = endpoint.scale.min or configuration.profile.replicas
-        if 0 < endpoint.scale.max < least:
-            yield Problem(
-                "scales to less than its least",
-                f"endpoints.{name}.scale.max",
-                given=str(endpoint.scale.max),
-                allowed=f"0, or {least} or more",
-            )
-
-
 def _watched(configuration: AwsConfiguration) -> Iterable[Problem]:
     for place, name in enumerate(configuration.watched):
         if name in configuration.endpoints:
@@ -173,6 +154,6 @@ AwsConfiguration.RULES = (
     Rule(("adopt", "account"), _own_account),
     Rule(("adopt", "region"), _own_region),
     one_network(),
-    Rule(("endpoints", "stage", "settings"), _ranges),
+    sound_scales("endpoints"),
     Rule(("watched", "endpoints"), _watched),
 )

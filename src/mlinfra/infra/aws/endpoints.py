@@ -53,7 +53,7 @@ class Endpoint(Component):
         super().__init__("aws:Endpoint", name, configuration, options)
         self._aws = configuration
         self._wanted = wanted
-        self._least = wanted.scale.min or self.profile.replicas
+        self._least = wanted.scale.least(self.profile)
         self.physical = names.endpoint(configuration, endpoint)
         tags = {**self.tags, "mlinfra_name": endpoint, "mlinfra_owner": "stack"}
         model = self._model(role, subnets, security_groups, tags)

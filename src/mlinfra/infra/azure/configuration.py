@@ -8,6 +8,7 @@ from pydantic import Field
 
 from mlinfra.errors import Problem
 from mlinfra.infra.configuration import CloudConfiguration, Part, Rule, address_range, one_network
+from mlinfra.infra.scale import EndpointScale, sound_scales
 from mlinfra.spec.names import Name  # noqa: TC001  pydantic reads the annotation
 
 if TYPE_CHECKING:
@@ -97,14 +98,6 @@ class Cluster(Part):
     machine: Annotated[str, Field(pattern=r"^Standard_\w+$")] = Field(description="VM size: Standard_DS3_v2")
     most: int = Field(0, ge=0, le=1000, description="Machines at most; 0 for the stage's own")
     spot: bool | None = Field(None, description="Spare capacity; left out: the stage's own choice")
-
-
-class EndpointScale(Part):
-    """How many instances an endpoint has."""
-
-    min: int = Field(0, ge=0, description="Least instances; 0 for the stage's own")
-    max: int = Field(0, ge=0, description="Most instances; more than the least scales by requests")
-    requests_per_minute: int = Field(600, ge=1, description="Requests a minute that one instance shall get")
 
 
 class Endpoint(Part):
@@ -215,18 +208,6 @@ def _one_owner(configuration: AzureConfiguration) -> Iterable[Problem]:
         )
 
 
-def _ranges(configuration: AzureConfiguration) -> Iterable[Problem]:
-    for name, endpoint in configuration.whole_endpoints.items():
-        least = endpoint.scale.min or configuration.profile.replicas
-        if 0 < endpoint.scale.max < least:
-            yield Problem(
-                "scales to less than its least",
-                f"whole_endpoints.{name}.scale.max",
-                given=str(endpoint.scale.max),
-                allowed=f"0, or {least} or more",
-            )
-
-
 def _trusted_once(configuration: AzureConfiguration) -> Iterable[Problem]:
     """A credential is called by its system and subject."""
     seen: set[tuple[str, str]] = set()
@@ -257,5 +238,5 @@ AzureConfiguration.RULES = (
     Rule(("trusts",), _trusted_once),
     Rule(("network", "isolated"), _no_way_out),
     Rule(("endpoints", "whole_endpoints"), _one_owner),
-    Rule(("whole_endpoints", "stage", "settings"), _ranges),
+    sound_scales("whole_endpoints"),
 )

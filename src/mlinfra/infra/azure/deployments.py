@@ -66,7 +66,7 @@ class Deployment(Component):
         self._physical = physical
         self._endpoint = f"{names.workspace_id(configuration)}/onlineEndpoints/{physical}"
         self.own = f"main-{_digest(wanted.image, wanted.model, wanted.machine, wanted.env)}"
-        self._least = wanted.scale.min or self.profile.replicas
+        self._least = wanted.scale.least(self.profile)
         scales = wanted.scale.max > self._least
         ignored = ["sku"] if scales else []  # the rules' own
         self.deployment = ml.OnlineDeployment(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 SUBSCRIPTION = "00000000-0000-4000-8000-000000000001"
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/acme/providers"
 ELSEWHERE = GROUP.replace("0001/", "0009/")
@@ -163,22 +161,3 @@ WRONG = {
         "vstoken.dev.azure.com",
     ),
 }
-
-
-@pytest.mark.parametrize(("changed", "key", "told"), WRONG.values(), ids=WRONG)
-def test_a_wrong_configuration_names_its_key_the_value_and_what_is_allowed(refusals, changed, key, told):
-    problem, *others = refusals.of(changed)
-    assert problem.path == key
-    assert [each.path for each in others if not key.startswith(f"{each.path}.")] == []  # but of the whole it is part of
-    assert problem.given or problem.what in {"is missing", "an organisation of Azure DevOps has an issuer of its own"}
-    assert problem.allowed
-    assert told in str(problem)
-
-
-def test_every_key_and_every_rule_has_a_case(refusals):
-    assert refusals.fields_without_case(key for _, key, _ in WRONG.values()) == set()
-    assert refusals.rules_without_case(changed for changed, _, _ in WRONG.values()) == set()
-
-
-def test_what_it_says_by_itself_is_enough_for_dev(configured):
-    assert configured("dev").profile.destroy_contents

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 ROLE = "arn:aws:iam::111122223333:role/trainer"
 ENDPOINT = {"image": "serving@sha256:0", "model": "s3://models/credit/"}
 SIGNER = "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"
@@ -161,33 +159,3 @@ WRONG = {
     ),
     "a key from nowhere": ({"regoin": "eu-west-1"}, "mlinfra:regoin", "did you mean region?"),
 }
-
-
-@pytest.mark.parametrize(("changed", "key", "told"), WRONG.values(), ids=WRONG)
-def test_a_wrong_configuration_names_its_key_the_value_and_what_is_allowed(refusals, changed, key, told):
-    problem, *others = refusals.of(changed)
-    assert problem.path == key
-    assert [each.path for each in others if not key.startswith(f"{each.path}.")] == []  # but of the whole it is part of
-    assert problem.given or problem.what in {"is missing", "an organisation of Azure DevOps has an issuer of its own"}
-    assert problem.allowed
-    assert told in str(problem)
-
-
-def test_every_key_and_every_rule_has_a_case(refusals):
-    assert refusals.fields_without_case(key for _, key, _ in WRONG.values()) == set()
-    assert refusals.rules_without_case(changed for changed, _, _ in WRONG.values()) == set()
-
-
-def test_every_mistake_is_told_at_once(refusals):
-    wrong = {"account": "1", "models": ["Credit"], "budget": -1, "unknown": 1}
-    keys = {problem.path for problem in refusals.of(wrong)}
-    assert keys == {"mlinfra:account", "mlinfra:models.0", "mlinfra:budget", "mlinfra:unknown"}
-
-
-def test_what_it_says_by_itself_is_enough_for_dev(configured):
-    assert configured("dev").profile.destroy_contents
-
-
-def test_an_adopted_topic_tells_people_by_itself(configured):
-    topic = "arn:aws:sns:eu-west-1:111122223333:acme"
-    assert configured("prod", notify=[], adopt={"topic": topic}).told
