@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 SPEED = 25.0
+PATIENCE = 20.0  # real s
 
 
 class Cloud(NamedTuple):
@@ -200,7 +201,7 @@ class TestBesideTheSuite(OnTheEmulator, Suite):
         champion(session, tmp_path, 2.0)
         deploy(session, endpoint())
         (name,) = find(session, "slopes").traffic
-        deadline = time.monotonic() + 20  # lines come a little later than what they tell of
+        deadline = time.monotonic() + PATIENCE  # lines come a little later than what they tell of
         for deployment in (name, None):
             while not any("listening" in line.text for line in logs(session, "slopes", deployment=deployment)):
                 assert time.monotonic() < deadline
@@ -279,8 +280,13 @@ def live(session: Session, cloud: Cloud, tmp_path: Path) -> None:
 
 
 def left_over(emulator: Any) -> list[str]:
-    """What stands behind no endpoint any more; registered versions stay."""
-    return [name for name in emulator.leftovers() if not re.search(CLOUDS[emulator.platform].stays, name)]
+    """What stands behind no endpoint any more, once what is being deleted has had its time; versions stay."""
+    deadline = time.monotonic() + PATIENCE
+    while left := [name for name in emulator.leftovers() if not re.search(CLOUDS[emulator.platform].stays, name)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    return left
 
 
 def at_hand(session: Session, emulator: Any) -> dict[str, str]:
