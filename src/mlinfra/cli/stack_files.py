@@ -43,7 +43,11 @@ _VENV = "    virtualenv: ../.venv\n"
 @click.option("--platform", type=click.Choice(PLATFORMS), default="local", help="Where the environment will be.")
 @click.option("--stage", type=click.Choice(("dev", "staging", "prod")), default="dev", help="Its security profile.")
 @click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A key of its configuration; lists, mappings as YAML."
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A key of its configuration; lists and mappings are YAML.",
 )
 def init(invocation: Invocation, name: str, platform: str, stage: str, settings: tuple[str, ...]) -> None:
     """Write a stack's program and configuration into this project.

@@ -38,7 +38,7 @@ def states(cloudwatch, prefix):
 
 
 def test_a_stacks_alarm_is_raised_when_an_endpoint_answers_errors(hosting, emulator, cloudwatch):
-    base = {"platform": "aws", "region": "eu-west-1", "account": emulator.account, "stage": "prod"}
+    base = {"platform": "aws", "region": "eu-west-1", "account": emulator.account, "stage": "prod", "emulated": True}
     configuration = read(AwsConfiguration, {**base, "watched": ["credit-risk"]}, stack="aws-prod")
     made = mocks.run(
         lambda: Alarms("credit-risk", configuration, endpoint="credit-risk", topic=TOPIC),
