@@ -17,7 +17,6 @@ from mlinfra.emulator.settings import Settings
 from mlinfra.engine.deploy import deploy
 from mlinfra.engine.endpoint_changes import delete
 from mlinfra.engine.endpoints import find
-from mlinfra.engine.session import open_session
 from mlinfra.environment import Observability
 from mlinfra.errors import Denied, RolledBack
 from mlinfra.testing import EndpointSuite
@@ -25,41 +24,24 @@ from mlinfra.testing.base import Suite
 from mlinfra.testing.endpoints import answer, champion, endpoint, register_broken
 from mlinfra.testing.load import under_load
 
+from .fast import SPEED, OnTheEmulator
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from mlinfra.contract.requests import Request
-    from mlinfra.engine.clock import Clock
-    from mlinfra.engine.folders import Folders
     from mlinfra.engine.session import Session
     from mlinfra.environment import Environment
 
 pytestmark = pytest.mark.thorough
 
-SPEED = 25.0
+
+class OnTheCloud(OnTheEmulator):
+    platform = "aws"
 
 
-class OnTheEmulator:
-    @pytest.fixture
-    def emulator(self, tmp_path: Path) -> Iterator[AwsEmulator]:
-        with AwsEmulator(tmp_path / "emulator", Settings(speed=SPEED)) as emulator:
-            yield emulator
-
-    @pytest.fixture
-    def environment(self, emulator: AwsEmulator) -> Environment:
-        return emulator.environment()
-
-    @pytest.fixture
-    def session(
-        self, environment: Environment, folders: Folders, emulator: AwsEmulator, emulated_time: type[Clock]
-    ) -> Iterator[Session]:
-        clock: Any = emulated_time
-        with open_session(environment, folders=folders, say=lambda _: None, clock=clock(emulator)) as session:
-            yield session
-
-
-class TestOneRelease(OnTheEmulator, Suite):
+class TestOneRelease(OnTheCloud, Suite):
     """What stands for the suite where there is no time for all of it."""
 
     test_a_version_takes_over = EndpointSuite.test_a_version_takes_over_step_by_step_without_a_failed_request
@@ -71,7 +53,7 @@ ALARM = {"AlarmName": "errors-high", "StateReason": "somebody said so"}
 
 
 @pytest.mark.slow
-class TestWhatSageMakerAloneDoes(OnTheEmulator, Suite):
+class TestWhatSageMakerAloneDoes(OnTheCloud, Suite):
     @pytest.fixture
     def staging(self, session: Session) -> Session:
         """The same in a stage that the platform's alarms watch."""
@@ -144,7 +126,7 @@ HALVES = {**GUARDABLE, "steps": ["50%", "100%"], "bake": "3m"}  # so that the ne
 
 
 @pytest.mark.slow
-class TestAlarmsThatTheKitMakes(OnTheEmulator, Suite):
+class TestAlarmsThatTheKitMakes(OnTheCloud, Suite):
     """In an environment that names no alarm at all, with the rights that `env permissions` prints and no others."""
 
     @pytest.fixture

@@ -16,12 +16,10 @@ import pytest
 from mlinfra.contract.requests import Request
 from mlinfra.contract.states import EndpointState
 from mlinfra.emulator.azure import AzureEmulator
-from mlinfra.emulator.settings import Settings
 from mlinfra.engine.deploy import deploy
 from mlinfra.engine.endpoint_changes import delete, traffic
 from mlinfra.engine.endpoints import find, invoke, metrics
 from mlinfra.engine.rollout_records import Ledger
-from mlinfra.engine.session import open_session
 from mlinfra.engine.shaping import desire, shape
 from mlinfra.spec import EndpointSpec
 from mlinfra.testing import EndpointSuite
@@ -29,43 +27,24 @@ from mlinfra.testing.base import Suite
 from mlinfra.testing.endpoints import answer, champion, endpoint
 from mlinfra.testing.models import registered
 
+from .fast import OnTheEmulator
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mlinfra.engine.clock import Clock
-    from mlinfra.engine.folders import Folders
     from mlinfra.engine.session import Session
-    from mlinfra.environment import Environment
 
 pytestmark = pytest.mark.slow
 
-SPEED = 25.0
 LAG = 30.0  # seconds for which a split that was accepted is neither told nor followed
 
 
-class OnTheEmulator:
-    settings = Settings(speed=SPEED)
-
-    @pytest.fixture
-    def emulator(self, tmp_path: Path) -> Iterator[AzureEmulator]:
-        with AzureEmulator(tmp_path / "emulator", self.settings) as emulator:
-            yield emulator
-
-    @pytest.fixture
-    def environment(self, emulator: AzureEmulator) -> Environment:
-        return emulator.environment()
-
-    @pytest.fixture
-    def session(
-        self, environment: Environment, folders: Folders, emulator: AzureEmulator, emulated_time: type[Clock]
-    ) -> Iterator[Session]:
-        clock: Any = emulated_time
-        with open_session(environment, folders=folders, say=lambda _: None, clock=clock(emulator)) as session:
-            yield session
+class OnTheCloud(OnTheEmulator):
+    platform = "azure"
 
 
-class TestTrafficThatLags(OnTheEmulator, Suite):
+class TestTrafficThatLags(OnTheCloud, Suite):
     """What the suite promises of moving traffic holds where an accepted split shows half a minute later."""
 
     @pytest.fixture
@@ -85,7 +64,7 @@ def physical(session: Session) -> str:
     return session.adapter.endpoints.physical_name("slopes", session.environment)
 
 
-class TestWhatAzureAloneDoes(OnTheEmulator, Suite):
+class TestWhatAzureAloneDoes(OnTheCloud, Suite):
     def test_a_deployment_is_asked_by_name_without_having_traffic(self, session: Session, tmp_path: Path) -> None:
         one, two = registered(session, tmp_path, slope=2.0), registered(session, tmp_path, slope=3.0)
         variants = {"one": {"model": one.name, "traffic": "100%"}, "two": {"model": two.name, "traffic": "0%"}}

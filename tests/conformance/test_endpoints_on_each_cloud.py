@@ -22,24 +22,21 @@ from mlinfra.engine.deploy import deploy
 from mlinfra.engine.endpoint_changes import delete
 from mlinfra.engine.endpoints import find, invoke, logs, show
 from mlinfra.engine.replay import replay
-from mlinfra.engine.session import open_session
 from mlinfra.errors import Denied, DeploymentFailed, InputRejected
 from mlinfra.testing import EndpointSuite
 from mlinfra.testing.base import Suite
 from mlinfra.testing.endpoints import answer, champion, endpoint, register_stillborn
 
+from .fast import SPEED, OnTheEmulator
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mlinfra.engine.clock import Clock
-    from mlinfra.engine.folders import Folders
     from mlinfra.engine.session import Session
-    from mlinfra.environment import Environment
 
 pytestmark = pytest.mark.slow
 
-SPEED = 25.0
 PATIENCE = 20.0  # real s
 
 
@@ -121,9 +118,7 @@ CLOUDS = {
 }
 
 
-class OnTheEmulator:
-    settings = Settings(speed=SPEED)
-
+class OnEachCloud(OnTheEmulator):
     @pytest.fixture(params=PLATFORMS)
     def emulator(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
         with load(request.param)(tmp_path / "emulator", self.settings) as emulator:
@@ -133,24 +128,12 @@ class OnTheEmulator:
     def cloud(self, emulator: Any) -> Cloud:
         return CLOUDS[emulator.platform]
 
-    @pytest.fixture
-    def environment(self, emulator: Any) -> Environment:
-        return emulator.environment()
 
-    @pytest.fixture
-    def session(
-        self, environment: Environment, folders: Folders, emulator: Any, emulated_time: type[Clock]
-    ) -> Iterator[Session]:
-        clock: Any = emulated_time
-        with open_session(environment, folders=folders, say=lambda _: None, clock=clock(emulator)) as session:
-            yield session
-
-
-class TestEndpoints(OnTheEmulator, EndpointSuite):
+class TestEndpoints(OnEachCloud, EndpointSuite):
     pass
 
 
-class TestBesideTheSuite(OnTheEmulator, Suite):
+class TestBesideTheSuite(OnEachCloud, Suite):
     @pytest.mark.parametrize("emulator", ["gcp", "azure"], indirect=True)
     def test_who_watches_a_rollout_is_said_with_the_reason(self, session: Session, tmp_path: Path) -> None:
         champion(session, tmp_path, 2.0)
@@ -224,7 +207,7 @@ class TestBesideTheSuite(OnTheEmulator, Suite):
         delete(session, "slopes")
 
 
-class TestWhenThingsGoWrong(OnTheEmulator, Suite):
+class TestWhenThingsGoWrong(OnEachCloud, Suite):
     @pytest.mark.parametrize("when", ["before", "after"])
     def test_every_connection_breaks_once(
         self, session: Session, emulator: Any, cloud: Cloud, tmp_path: Path, when: Literal["before", "after"]
@@ -258,7 +241,7 @@ class TestWhenThingsGoWrong(OnTheEmulator, Suite):
             live(session, cloud, tmp_path)
 
 
-class TestListsThatLag(OnTheEmulator, Suite):
+class TestListsThatLag(OnEachCloud, Suite):
     settings = Settings(speed=SPEED, list_lag=20.0)
 
     def test_what_lists_do_not_show_yet_is_made_once_and_what_they_still_show_is_no_fault(

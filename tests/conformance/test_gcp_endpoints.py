@@ -12,53 +12,29 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mlinfra.contract.requests import Request
-from mlinfra.emulator.gcp import GcpEmulator
-from mlinfra.emulator.settings import Settings
 from mlinfra.engine.deploy import deploy
 from mlinfra.engine.endpoint_changes import delete
 from mlinfra.engine.endpoints import find, invoke
-from mlinfra.engine.session import open_session
 from mlinfra.spec import EndpointSpec
 from mlinfra.testing.base import Suite
 from mlinfra.testing.endpoints import answer, champion, endpoint
 from mlinfra.testing.models import registered
 
+from .fast import OnTheEmulator
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from mlinfra.engine.clock import Clock
-    from mlinfra.engine.folders import Folders
     from mlinfra.engine.session import Session
-    from mlinfra.environment import Environment
 
 pytestmark = pytest.mark.slow
 
-SPEED = 25.0
+
+class OnTheCloud(OnTheEmulator):
+    platform = "gcp"
 
 
-class OnTheEmulator:
-    settings = Settings(speed=SPEED)
-
-    @pytest.fixture
-    def emulator(self, tmp_path: Path) -> Iterator[GcpEmulator]:
-        with GcpEmulator(tmp_path / "emulator", self.settings) as emulator:
-            yield emulator
-
-    @pytest.fixture
-    def environment(self, emulator: GcpEmulator) -> Environment:
-        return emulator.environment()
-
-    @pytest.fixture
-    def session(
-        self, environment: Environment, folders: Folders, emulator: GcpEmulator, emulated_time: type[Clock]
-    ) -> Iterator[Session]:
-        clock: Any = emulated_time
-        with open_session(environment, folders=folders, say=lambda _: None, clock=clock(emulator)) as session:
-            yield session
-
-
-class TestWhatVertexAloneDoes(OnTheEmulator, Suite):
+class TestWhatVertexAloneDoes(OnTheCloud, Suite):
     def test_a_deployment_is_asked_by_name_as_long_as_it_has_traffic(self, session: Session, tmp_path: Path) -> None:
         one, two = registered(session, tmp_path, slope=2.0), registered(session, tmp_path, slope=3.0)
         variants = {"one": {"model": one.name, "traffic": "80%"}, "two": {"model": two.name, "traffic": "20%"}}

@@ -36,7 +36,7 @@ _PREFIX: Final = f"{NAMESPACE}:"
 _NAME: Final = "name"  # the one field that no key of the configuration fills
 _AZURE_DEVOPS: Final = "azure-devops"
 _ISSUERS: Final = {"github": "https://token.actions.githubusercontent.com", "gitlab": "https://gitlab.com"}
-_SUFFIX: Final = 6  # hex digits
+_DIGITS: Final = 6
 _PATTERN: Final = "string_pattern_mismatch"  # pydantic's word
 _OF_A_KEY: Final = "[key]"  # what pydantic puts behind a mapping's key that is itself wrong
 
@@ -137,7 +137,7 @@ class CloudConfiguration(Configuration):
     @property
     def suffix(self) -> str:
         """Six hex digits of the environment's id, as `Environment.suffix` has them."""
-        return hashlib.sha256(self.native_id.encode()).hexdigest()[:_SUFFIX]
+        return digits(self.native_id)
 
     @property
     def known_signers(self) -> frozenset[str]:
@@ -244,6 +244,11 @@ CloudConfiguration.RULES = (
 )
 
 Model = TypeVar("Model", bound=Configuration)
+
+
+def digits(*parts: str) -> str:
+    """Six hex digits that are the same for the same parts: by these, names tell apart what has no short name."""
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:_DIGITS]
 
 
 def of_platform(platform: str) -> type[Configuration]:

@@ -5,7 +5,6 @@ The policies are the ones that `mlinfra env permissions` prints: one table, in `
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from mlinfra.environment import parse
 from mlinfra.infra.aws import names
 from mlinfra.infra.aws.configuration import ROLES
 from mlinfra.infra.component import Component
+from mlinfra.infra.configuration import digits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,6 @@ _AUDIENCES = {
     "gitlab": "https://gitlab.com",
     "azure-devops": "api://AzureADTokenExchange",
 }
-_DIGITS = 6  # hex, of an issuer in a name
 
 
 class Identities(Component):
@@ -117,9 +116,8 @@ class Identities(Component):
             system, arn = adopted[issuer]
             return self.adopted(iam.OpenIdConnectProvider, system, arn)
         named_by_system = trusts[0].public and trusts[0].system not in self._aws.adopt.identity_providers
-        mark = hashlib.sha256(issuer.encode()).hexdigest()[:_DIGITS]
         return iam.OpenIdConnectProvider(
-            self.named(trusts[0].system if named_by_system else f"{trusts[0].system}-{mark}"),
+            self.named(trusts[0].system if named_by_system else f"{trusts[0].system}-{digits(issuer)}"),
             url=f"https://{issuer}",
             client_id_lists=sorted({_audience(each) for each in trusts}),
             tags=self.tags,

@@ -5,7 +5,6 @@ Roles and assignments are the ones that `mlinfra env permissions` prints, from `
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from pulumi import Output, ResourceOptions
@@ -15,6 +14,7 @@ from mlinfra.catalog.azure.permissions import CALLER, policy
 from mlinfra.infra.azure import names
 from mlinfra.infra.azure.configuration import IDENTITIES
 from mlinfra.infra.component import Component
+from mlinfra.infra.configuration import digits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 CI = "ci"
 _AUDIENCE = "api://AzureADTokenExchange"
 _LEARNING = "Microsoft.MachineLearningServices"
-_DIGITS = 6  # by which the trust in a subject is called
 
 
 class Identities(Component):
@@ -138,11 +137,11 @@ class Identities(Component):
         for trust in self._azure.trusts:
             for subject in trust.subjects:
                 made = managedidentity.FederatedIdentityCredential(
-                    self.named(f"trust-{_digest(trust.system, subject)}"),
+                    self.named(f"trust-{digits(trust.system, subject)}"),
                     resource_group_name=group,
                     resource_name_=name,
                     federated_identity_credential_resource_name=names.own(
-                        self._azure, f"{trust.system}-{_digest(trust.signed_by, subject)}"
+                        self._azure, f"{trust.system}-{digits(trust.signed_by, subject)}"
                     ),
                     issuer=trust.signed_by,
                     subject=subject,
@@ -150,10 +149,6 @@ class Identities(Component):
                     opts=self.child(ResourceOptions(depends_on=before or [self.identities[CI]])),
                 )
                 before = [made]
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:_DIGITS]
 
 
 def _short(scope: str) -> str:

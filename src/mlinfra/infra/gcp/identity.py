@@ -5,7 +5,6 @@ Roles and bindings are the ones that `mlinfra env permissions` prints: one table
 
 from __future__ import annotations
 
-import hashlib
 import json
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from pulumi_gcp import artifactregistry, iam, projects, serviceaccount, storage
 from mlinfra.catalog.gcp.permissions import CALLER, policy
 from mlinfra.environment import GcpEnvironment
 from mlinfra.infra.component import Component
+from mlinfra.infra.configuration import digits
 from mlinfra.infra.gcp import names
 from mlinfra.infra.gcp.configuration import ACCOUNTS, STORES
 from mlinfra.infra.gcp.images import base_image
@@ -31,7 +31,6 @@ CI = "ci"
 _NUMBER = "{number}"  # in a condition: where the project's number comes when it is known
 _ACTS_AS = "roles/iam.workloadIdentityUser"
 _MADE_UP = 3  # bytes of a pool's id
-_DIGITS = 6  # by which the trust in a subject is called
 
 
 class Identities(Component):
@@ -131,7 +130,7 @@ class Identities(Component):
         for subject in dict.fromkeys(subject for trust in self._gcp.trusts for subject in trust.subjects):
             principal = Output.concat("principal://iam.googleapis.com/", pool, f"/subject/{subject}")
             serviceaccount.IAMMember(
-                self.named(f"trust-{hashlib.sha256(subject.encode()).hexdigest()[:_DIGITS]}"),
+                self.named(f"trust-{digits(subject)}"),
                 service_account_id=f"projects/{self._gcp.account}/serviceAccounts/{self.emails[CI]}",
                 role=_ACTS_AS,
                 member=principal,

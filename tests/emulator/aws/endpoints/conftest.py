@@ -135,3 +135,18 @@ def hosting(emulator: AwsEmulator, environment: AwsEnvironment, client: Callable
 
 def _without_none(variant: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in variant.items() if value is not None}
+
+
+@pytest.fixture
+def cloudwatch(client, emulator):
+    """Everything is allowed here: what may be asked is told elsewhere."""
+    emulator.desk.enforce = False
+    return client("cloudwatch")
+
+
+@pytest.fixture
+def minute(emulator):
+    """Move to the begin of a minute, and tell it."""
+    now = emulator.clock.now()
+    emulator.clock.advance(60 - now.timestamp() % 60 + 0.01)
+    return emulator.clock.now().replace(second=0, microsecond=0)

@@ -19,13 +19,6 @@ TOPIC = "arn:aws:sns:eu-west-1:123456789012:notices"
 pytestmark = pytest.mark.thorough
 
 
-@pytest.fixture
-def cloudwatch(client, emulator):
-    """Everything is allowed here: what may be asked is told elsewhere."""
-    emulator.desk.enforce = False
-    return client("cloudwatch")
-
-
 def ask(hosting, name, times):
     for _ in range(times):
         with suppress(ClientError):

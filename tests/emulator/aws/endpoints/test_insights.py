@@ -13,21 +13,6 @@ FROM = 'FROM SCHEMA("own/things", Place, Kind)'
 
 
 @pytest.fixture
-def cloudwatch(client, emulator):
-    """Everything is allowed here: what may be asked is told elsewhere."""
-    emulator.desk.enforce = False
-    return client("cloudwatch")
-
-
-@pytest.fixture
-def minute(emulator):
-    """Move to the begin of a minute, and tell it."""
-    now = emulator.clock.now()
-    emulator.clock.advance(60 - now.timestamp() % 60 + 0.01)
-    return emulator.clock.now().replace(second=0, microsecond=0)
-
-
-@pytest.fixture
 def measured(cloudwatch, minute):
     """Two kinds at one place, one at another, and the whole told once more without its kind."""
     for values, dimensions in (

@@ -25,21 +25,6 @@ ELEVEN = [
 ]
 
 
-@pytest.fixture
-def cloudwatch(client, emulator):
-    """Everything is allowed here: what may be asked is told elsewhere."""
-    emulator.desk.enforce = False
-    return client("cloudwatch")
-
-
-@pytest.fixture
-def minute(emulator):
-    """Move to the begin of a minute, and tell it."""
-    now = emulator.clock.now()
-    emulator.clock.advance(60 - now.timestamp() % 60 + 0.01)
-    return emulator.clock.now().replace(second=0, microsecond=0)
-
-
 def put(cloudwatch, *values, at=None, **members):
     data = {"MetricName": "load", "Values": list(values), "Counts": [1.0] * len(values), **members}
     if at:
